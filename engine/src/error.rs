@@ -1,0 +1,27 @@
+//! What can go wrong on a disk, by what the caller must do about it.
+
+/// The crate's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error of the engine.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk or file system failed (full, I/O error, failed sync). The engine accepts no further writes:
+    /// stop the node loudly; on a sound disk it resumes from its last synced state.
+    #[error("engine: disk failed: {0}; stop this node, mend the disk or free space, and start it again")]
+    Disk(String),
+    /// Bytes do not decode: a corrupt or foreign file. Stop; never skip the record.
+    #[error("engine: corrupt {what}; restore this store from its replicas under a new store id")]
+    Corrupt {
+        /// Which record.
+        what: &'static str,
+    },
+    /// The directory cannot be opened (in use by another process, not a database, no permission): tell the user.
+    #[error("engine: cannot open {path}: {reason}")]
+    Open {
+        /// The directory.
+        path: String,
+        /// What the engine says.
+        reason: String,
+    },
+}

@@ -1,0 +1,74 @@
+//! The raft log's own seam, so that the shared RocksDB, a second instance and a log engine can be compared.
+//! A log holds, for each raft group (a region), its entries and one small opaque state record (raft's hard state).
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+
+use crate::{Result, WriteBatch};
+
+/// Durable logs of many raft groups, written together. Cheap to share behind an `Arc`.
+pub trait RaftLog: Debug + Send + Sync + 'static {
+    /// Writes everything in `batch` atomically; with `sync`, returns only when it is on disk. As with
+    /// [`crate::Engine::write`], what survives a crash is a prefix of the batches written.
+    fn write(&self, batch: &LogBatch, sync: bool) -> Result<()>;
+
+    /// The entries `low..high` of `group` in order, stopping before the one that would make the sum of their bytes
+    /// exceed `bytes_max`, but never before the first.
+    ///
+    /// # Errors
+    /// [`crate::Error::Corrupt`] if one of them is missing.
+    fn entries(&self, group: u64, low: u64, high: u64, bytes_max: u64) -> Result<Vec<LogEntry>>;
+
+    /// The state record of `group`, or `None` if it never had one.
+    fn state(&self, group: u64) -> Result<Option<Bytes>>;
+
+    /// The lowest and highest entry index of `group`, or `None` if it holds no entry. Reads the disk: for start-up only.
+    fn bounds(&self, group: u64) -> Result<Option<(u64, u64)>>;
+}
+
+/// One entry: its index and its encoded form (opaque here; raft's own encoding).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Position in the group's log.
+    pub index: u64,
+    /// The encoded entry.
+    pub encoded: Bytes,
+}
+
+/// What one round of the store loop writes, for all of its groups.
+#[derive(Clone, Debug, Default)]
+pub struct LogBatch {
+    /// In order; later ones win.
+    pub ops: Vec<LogOp>,
+    /// Writes to the data engine that belong to the same atomic step (region and image metadata). A log that
+    /// shares the data engine puts them into the same batch; one that does not must write and sync them first.
+    pub data: WriteBatch,
+}
+
+/// One change of one group's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogOp {
+    /// Adds consecutive entries. Entries after the last of them, up to `stale_last` inclusive, were overruled by a new
+    /// leader and are removed (`stale_last` = the last index before this change; 0 = none).
+    Append { group: u64, entries: Vec<LogEntry>, stale_last: u64 },
+    /// Replaces the group's state record.
+    State { group: u64, state: Bytes },
+    /// Removes the entries from `from` up to but excluding `to`.
+    Cut { group: u64, from: u64, to: u64 },
+    /// Removes the group's entries below `last` + 1 and its state record.
+    Remove { group: u64, first: u64, last: u64 },
+}
+
+impl LogBatch {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.data.is_empty()
+    }
+
+    /// Empties the batch and keeps its memory.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.data.clear();
+    }
+}

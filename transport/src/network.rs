@@ -1,0 +1,36 @@
+//! The seam: what replication may ask of a network, and what a network hands to replication.
+
+use std::fmt::Debug;
+
+use nokv_proto::raft_serverpb::RaftMessage;
+
+use crate::StoreId;
+
+/// Sends raft messages to other stores. Every call returns at once: a dead or slow store costs its own messages only.
+pub trait Network: Debug + Send + Sync + 'static {
+    /// Queues `message` for the store `to`. Raft messages may be lost, repeated and reordered; raft copes.
+    ///
+    /// # Errors
+    /// The message is dropped and the error says why; the sender tells raft that the peer is unreachable.
+    fn send(&self, to: StoreId, message: RaftMessage) -> Result<(), SendRefused>;
+}
+
+/// Receives what arrives from other stores. Called from network threads; every call returns at once.
+pub trait Inbox: Debug + Send + Sync + 'static {
+    /// A raft message for a peer of this store. It is dropped in silence when this store's mailbox is full.
+    fn raft_message(&self, message: RaftMessage);
+
+    /// Messages to `store` were lost (connection refused or broken); told at most once per connection attempt.
+    fn unreachable(&self, store: StoreId);
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendRefused {
+    /// The address book has no such store.
+    #[error("no address is known for the store")]
+    UnknownStore,
+    /// The store's queue is full: it is down, or slower than we are.
+    #[error("the queue to the store is full")]
+    QueueFull,
+}

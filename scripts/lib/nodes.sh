@@ -1,0 +1,173 @@
+# Starting and stopping the processes of a cluster on this machine, for the scripts that source this file.
+# Every process is known by its id (kept in $WORKDIR/pids/NAME); none is ever looked up by name.
+#
+# The caller sets NOKV (the binary), CONFIG (the topology) and WORKDIR (an absolute path), then calls nodes_open.
+# A node's name is tso, store-1, store-2, … ; its output is appended to $WORKDIR/logs/NAME.log.
+# shellcheck shell=bash
+
+NODES=()                     # every name, the timestamp server first
+declare -A NODE_LISTENS=()   # name -> host:port for requests and, for a store, host:port of its status pages
+declare -A NODE_PID=()       # name -> process id, while this script has it running
+declare -A NODE_LOG_START=() # name -> size of its log in bytes before its last start
+readonly NODES_LIB="${BASH_SOURCE[0]%/*}"
+readonly STOP_SECONDS=20
+
+nodes_say() { printf '%s\n' "$*" >&2; }
+
+# Reads the topology, takes the workdir for this script alone, and ends what an earlier, killed script left running.
+nodes_open() {
+  local topology name listens
+  topology=$(python3 "$NODES_LIB/topology.py" nodes "$CONFIG") || return 1
+  while read -r name listens; do
+    NODES+=("$name")
+    NODE_LISTENS[$name]=$listens
+  done <<<"$topology"
+  mkdir -p "$WORKDIR/pids" "$WORKDIR/logs" || return 1
+  exec 9>"$WORKDIR/.lock"
+  if ! flock --nonblock 9; then
+    nodes_say "$WORKDIR is in use by another script: stop that one, or choose another --workdir"
+    return 1
+  fi
+  nodes_end_orphans
+  nodes_check_ports
+}
+
+# A script that died by kill -9 leaves its nodes behind. They are ended only if they are what the pid file says:
+# processes on this very workdir.
+nodes_end_orphans() {
+  local file pid
+  for file in "$WORKDIR"/pids/*; do
+    [[ -f $file ]] || continue
+    pid=$(<"$file")
+    if nodes_is_ours "$pid"; then
+      nodes_say "ending ${file##*/} (process $pid), left over from an earlier run"
+      nodes_end_process "$pid"
+    fi
+    rm -f "$file"
+  done
+}
+
+nodes_is_ours() {
+  local argument arguments
+  [[ $1 =~ ^[0-9]+$ ]] && nodes_alive "$1" || return 1
+  mapfile -d '' -t arguments 2>/dev/null <"/proc/$1/cmdline" || return 1
+  for argument in "${arguments[@]}"; do
+    [[ $argument == "$WORKDIR/tso" || $argument == "$WORKDIR"/store-* ]] && return 0
+  done
+  return 1
+}
+
+# Whether the process runs; one that has ended but that nobody has waited for (a zombie) does not.
+nodes_alive() {
+  local state
+  state=$(sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null) && [[ -n $state && $state != Z* ]]
+}
+
+# Refuses a port that somebody listens on, before anything is started.
+nodes_check_ports() {
+  local name address host port taken=0
+  for name in "${NODES[@]}"; do
+    for address in ${NODE_LISTENS[$name]}; do
+      host=${address%:*} port=${address##*:}
+      [[ $host != 0.0.0.0 && -n $host ]] || host=127.0.0.1
+      if (exec 3<>"/dev/tcp/$host/$port") 2>/dev/null; then
+        nodes_say "port $port on $host, which $name needs, is in use: stop what listens there (ss -ltnp sport = :$port)"
+        taken=1
+      fi
+    done
+  done
+  ((taken == 0)) || nodes_say "or give other ports in a topology file of your own: --config FILE"
+  return "$taken"
+}
+
+# The command that runs a node, one word a line.
+nodes_command() {
+  local words=(tso)
+  [[ $1 == tso ]] || words=(serve --store-id "${1#store-}")
+  printf '%s\n' "$NOKV" "${words[@]}" --config "$CONFIG" --workdir "$WORKDIR/$1"
+}
+
+# Starts a node in a session of its own, so that a Ctrl+C in the terminal reaches only the script, which then stops
+# the nodes in order. The node writes to a file, so that nothing it does can depend on who reads along.
+nodes_start() {
+  local name=$1 log="$WORKDIR/logs/$1.log" command
+  mapfile -t command < <(nodes_command "$name")
+  touch "$log"
+  NODE_LOG_START[$name]=$(stat --format=%s "$log")
+  setsid "${command[@]}" >>"$log" 2>&1 9>&- &
+  NODE_PID[$name]=$!
+  printf '%s\n' "$!" >"$WORKDIR/pids/$name"
+}
+
+# Waits for the node's own `ready:` line.
+nodes_wait_ready() {
+  local name=$1 seconds=$2 deadline=$((SECONDS + $2))
+  until nodes_log_since_start "$name" | grep -q '^ready:'; do
+    if ! nodes_alive "${NODE_PID[$name]}"; then
+      nodes_say "$name ended while starting; its last words ($WORKDIR/logs/$name.log):"
+      nodes_log_since_start "$name" | tail -n 15 >&2
+      return 1
+    fi
+    if ((SECONDS >= deadline)); then
+      nodes_say "$name is not ready after $seconds s: see $WORKDIR/logs/$name.log"
+      return 1
+    fi
+    sleep 0.05
+  done
+}
+
+nodes_log_since_start() { tail --bytes="+$((NODE_LOG_START[$1] + 1))" "$WORKDIR/logs/$1.log"; }
+
+# Starts every node and waits until all of them are ready and every region has a leader, which it prints.
+nodes_start_all() {
+  local name
+  for name in "${NODES[@]}"; do
+    nodes_start "$name"
+    [[ $name != tso ]] || nodes_wait_ready tso 30 || return 1
+  done
+  for name in "${NODES[@]}"; do
+    nodes_wait_ready "$name" 120 || return 1
+  done
+  python3 "$NODES_LIB/topology.py" leaders "$CONFIG" 60
+}
+
+# Sends a node a signal that ends it at once, as kill -9 does, and waits until it is gone.
+nodes_kill() {
+  local pid=${NODE_PID[$1]}
+  kill -KILL "$pid"
+  wait "$pid" 2>/dev/null || true
+  nodes_forget "$1"
+}
+
+nodes_forget() {
+  unset "NODE_PID[$1]"
+  rm -f "$WORKDIR/pids/$1"
+}
+
+# Asks a process to stop and waits; past the limit it is killed.
+nodes_end_process() {
+  local pid=$1 deadline=$((SECONDS + STOP_SECONDS))
+  kill -CONT "$pid" 2>/dev/null || true
+  kill -TERM "$pid" 2>/dev/null || return 0
+  while nodes_alive "$pid"; do
+    if ((SECONDS >= deadline)); then
+      nodes_say "process $pid did not stop within $STOP_SECONDS s: killing it"
+      kill -KILL "$pid" 2>/dev/null || true
+      return 0
+    fi
+    sleep 0.05
+  done
+}
+
+# Stops what this script started: the stores together, the timestamp server after them.
+nodes_stop_all() {
+  local name
+  for name in "${!NODE_PID[@]}"; do
+    kill -CONT "${NODE_PID[$name]}" 2>/dev/null || true
+    [[ $name == tso ]] || kill -TERM "${NODE_PID[$name]}" 2>/dev/null || true
+  done
+  for name in "${!NODE_PID[@]}"; do
+    [[ $name == tso ]] || { nodes_end_process "${NODE_PID[$name]}" && nodes_forget "$name"; }
+  done
+  [[ -z ${NODE_PID[tso]:-} ]] || { nodes_end_process "${NODE_PID[tso]}" && nodes_forget tso; }
+}

@@ -1,0 +1,106 @@
+#!/usr/bin/env bash
+# Builds NoKV and runs a whole cluster on this machine: the timestamp server and every store of the topology file.
+# Shows their logs, each line with its node's name, until Ctrl+C; then stops what it started.
+# Run it again on the same workdir, also after kill -9 of anything, and it goes on where it was.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+Usage: scripts/run_local_cluster.sh [--config FILE] [--workdir DIR] [--release]
+  --config FILE   topology: stores, regions, timestamp server (default: raft_config.example.json)
+  --workdir DIR   data, logs and process ids (default: artifacts/cluster in the repository)
+  --release       build with full optimisation (default: the tests' profile, which shares their build)
+Environment: NOKV_BIN=FILE runs that binary instead of building one.
+END
+}
+
+read_arguments() {
+  while (($# > 0)); do
+    case $1 in
+      --config | --workdir)
+        (($# > 1)) || { echo "run_local_cluster: $1 needs a value" >&2 && exit 2; }
+        if [[ $1 == --config ]]; then CONFIG=$2; else WORKDIR=$2; fi
+        shift 2
+        ;;
+      --release) PROFILE=release && shift ;;
+      -h | --help) usage && exit 0 ;;
+      *) echo "run_local_cluster: unknown argument: $1" >&2 && usage >&2 && exit 2 ;;
+    esac
+  done
+}
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CONFIG="$ROOT/raft_config.example.json" WORKDIR="$ROOT/artifacts/cluster" PROFILE=dev
+read_arguments "$@"
+[[ -r $CONFIG ]] || { echo "run_local_cluster: cannot read the topology file $CONFIG" >&2 && exit 2; }
+mkdir -p "$WORKDIR"
+CONFIG=$(realpath "$CONFIG") WORKDIR=$(realpath "$WORKDIR")
+readonly ROOT CONFIG WORKDIR PROFILE
+# shellcheck source=scripts/lib/nodes.sh
+source "$ROOT/scripts/lib/nodes.sh"
+# shellcheck source=scripts/lib/build.sh
+source "$ROOT/scripts/lib/build.sh"
+
+declare -a FOLLOWERS=()  # process ids of the log readers
+
+# Shows what a node appends to its log from now on, under its name.
+follow_log() {
+  touch "$WORKDIR/logs/$1.log"
+  tail --lines=0 --follow=name --retry --pid=$$ "$WORKDIR/logs/$1.log" 2>/dev/null 9>&- \
+    > >(exec 9>&- sed -u "s/^/[$1] /") &
+  FOLLOWERS+=("$!")
+}
+
+stop_everything() {
+  trap '' INT TERM HUP
+  ((${#NODE_PID[@]} == 0)) || nodes_say "stopping ${#NODE_PID[@]} nodes"
+  nodes_stop_all
+  ((${#FOLLOWERS[@]} == 0)) || kill "${FOLLOWERS[@]}" 2>/dev/null || true
+}
+
+explain() {
+  local name
+  cat <<END
+
+The cluster is up. In another terminal:
+  $NOKV --help
+  $NOKV regions --config $CONFIG
+  $NOKV put --config $CONFIG greeting hello
+  $NOKV get --config $CONFIG greeting
+TinyKv clients (gRPC): $(for name in "${NODES[@]:1}"; do printf '%s ' "${NODE_LISTENS[$name]%% *}"; done)
+Status pages:$(for name in "${NODES[@]:1}"; do printf ' http://%s/status' "${NODE_LISTENS[$name]##* }"; done)
+Timestamps: http://${NODE_LISTENS[tso]}/tso
+Data, logs and process ids: $WORKDIR
+Stop it with Ctrl+C.
+END
+}
+
+# Says so when a node ends by itself, and how to have it back; ends when none is left.
+watch_nodes() {
+  local name pid status
+  while ((${#NODE_PID[@]} > 0)); do
+    for name in "${!NODE_PID[@]}"; do
+      pid=${NODE_PID[$name]} status=0
+      [[ ! -d /proc/$pid ]] || continue
+      wait "$pid" 2>/dev/null || status=$?
+      nodes_forget "$name"
+      nodes_say "$name (process $pid) ended with status $status. Start it again, from any terminal, with"
+      nodes_say "  $(nodes_command "$name" | tr '\n' ' ')"
+    done
+    sleep 0.3
+  done
+  nodes_say "no node is left"
+  return 1
+}
+
+trap 'exit 0' INT TERM HUP
+trap stop_everything EXIT
+NOKV=$(build_nokv "$PROFILE")
+"$NOKV" config check --config "$CONFIG"
+nodes_open
+for node in "${NODES[@]}"; do
+  follow_log "$node"
+done
+nodes_start_all
+explain
+watch_nodes

@@ -1,1 +1,76 @@
-//! placeholder
+//! Regions over raft-rs: replication, leases, and the loops that drive them. Knows nothing of transactions.
+//!
+//! ```text
+//!   request threads                 raft loop (a thread; owns its peers)            apply loop (a thread)
+//!   ───────────────                 ───────────────────────────────────             ─────────────────────
+//!   view ──► gate: lease? ──yes──► read view of the engine
+//!              │ no
+//!              └─ Read ──►┐                 ┌──────────── one round ─────────────┐
+//!   propose ── Propose ──►│ mailbox ──► step, tick, propose ──► collect (data)   │
+//!   network ── Raft ─────►│                 │  first messages ──► network        │
+//!                         │                 │  log of ALL regions ──► ONE sync   │
+//!                         │                 │  last messages ──► network         │
+//!                         │                 │  committed entries ────────────────┼──► apply: data + applied index
+//!                         │                 └────────────────────────────────────┘       in one batch, no sync
+//!                         └◄── Applied ───────────────────────────────────────────────◄─ waiters told
+//! ```
+//!
+//! | file | what |
+//! | --- | --- |
+//! | [`handle`] | what the node holds: views, proposals, status |
+//! | [`gate`] | a region's face to request threads; who may read now |
+//! | [`message`] | what a raft loop is told; its mailbox |
+//! | `peer/` | one replica; one file a behaviour |
+//! | [`lease`] | until when a leader surely leads |
+//! | [`store`] | the peers of one loop; a round's three steps |
+//! | [`round`] | a round's effects, as data |
+//! | [`raft_loop`], [`apply`] | the two threads |
+//! | [`entry`] | what a log entry carries |
+//! | [`log_storage`], [`log_cache`] | the log as raft-rs sees it; its newest part in memory |
+//! | [`records`] | what is kept on disk beside the data |
+//! | [`bootstrap`](bootstrap()), [`open`](open()) | a directory's first day; bringing a store up |
+//! | [`inbox`] | where the network leaves messages |
+//! | [`region`], [`config`], [`error`], [`time`], [`metrics`] | what the others speak in |
+//! | [`digest`](digest()) | one number for a replica's bytes |
+//!
+//! Invariants, each asserted where it is kept: a message leaves only after the sync it depends on (`raft_loop`); data and
+//! applied index share one batch (`apply`); the epoch is checked when proposing and when applying; a proposal carries the
+//! term of its view; truncated ≤ applied ≤ committed ≤ last; a gate is open only under a lease, and closes before any
+//! message of that round leaves.
+//!
+//! Absent on purpose: commands (what is replicated is effects), clocks, files, randomness (all are arguments).
+
+pub mod apply;
+mod bootstrap;
+pub mod config;
+mod digest;
+pub mod entry;
+pub mod error;
+pub mod gate;
+pub mod handle;
+pub mod inbox;
+pub mod lease;
+pub mod log_cache;
+pub mod log_storage;
+pub mod message;
+pub mod metrics;
+mod open;
+pub mod peer;
+pub mod raft_loop;
+pub mod records;
+pub mod region;
+pub mod round;
+pub mod store;
+pub mod time;
+
+pub use bootstrap::{bootstrap, load_regions};
+pub use config::Config;
+pub use digest::{RegionDigest, digest};
+pub use error::{RegionError, StoreError};
+pub use gate::{RegionStatus, RequestContext, Role};
+pub use handle::{Raftstore, RegionView};
+pub use inbox::StoreInbox;
+pub use message::Proposal;
+pub use open::{LoopParts, OpenStore, RunningStore, open};
+pub use region::RegionExt;
+pub use time::{Clock, MonotonicTime};

@@ -1,0 +1,109 @@
+//! What may be set, with its unit, default and bound. Checked once, when the store opens.
+//! Defaults aim at a failover within 1.5 s on a small machine.
+
+use std::time::Duration;
+
+/// Settings of replication on one store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Length of raft's tick. Default 100 ms.
+    pub tick: Duration,
+    /// Ticks between a leader's heart-beats. Default 2.
+    pub heartbeat_ticks: usize,
+    /// Least ticks without a leader before a follower campaigns. Default 8. Also raft's quorum check interval.
+    pub election_ticks_min: usize,
+    /// Every election timeout is drawn from `election_ticks_min..election_ticks_max`. Default 14.
+    pub election_ticks_max: usize,
+    /// Seed of the election timeouts; the node passes entropy, the simulator its own seed.
+    pub seed: u64,
+    /// Largest log entry in bytes; a bigger proposal is answered `RaftEntryTooLarge`. Default 8 MiB.
+    pub entry_bytes_max: usize,
+    /// Proposals are put together into entries of about this many bytes. Default 256 KiB.
+    pub entry_bytes_target: usize,
+    /// Largest raft append message in bytes (one entry may exceed it). Default 1 MiB.
+    pub message_bytes_max: u64,
+    /// Append messages sent to one follower without an answer. Default 256.
+    pub inflight_messages_max: usize,
+    /// Bytes of entries of one region that are proposed and not yet committed. Default 64 MiB.
+    pub uncommitted_bytes_max: u64,
+    /// Bytes of committed entries handed to apply at once for one region. Default 16 MiB.
+    pub committed_bytes_max: u64,
+    /// Bytes of committed entries that wait for apply, per raft loop, before it takes no more. Default 64 MiB.
+    pub apply_backlog_bytes_max: usize,
+    /// Messages waiting in a raft loop's mailbox before more are refused. Default 65,536.
+    pub mailbox_messages_max: usize,
+    /// Bytes of recent log entries of one region kept in memory to feed its followers. Default 4 MiB.
+    pub cache_bytes_max: usize,
+    /// Entries applied by every replica that may stay in the log before they are cut. Default 4,096.
+    pub log_entries_slack: u64,
+    /// Raft loops (threads); each owns the regions whose id falls to it. Default 1.
+    pub raft_loops: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tick: Duration::from_millis(100),
+            heartbeat_ticks: 2,
+            election_ticks_min: 8,
+            election_ticks_max: 14,
+            seed: 0,
+            entry_bytes_max: 8 << 20,
+            entry_bytes_target: 256 << 10,
+            message_bytes_max: 1 << 20,
+            inflight_messages_max: 256,
+            uncommitted_bytes_max: 64 << 20,
+            committed_bytes_max: 16 << 20,
+            apply_backlog_bytes_max: 64 << 20,
+            mailbox_messages_max: 65_536,
+            cache_bytes_max: 4 << 20,
+            log_entries_slack: 4_096,
+            raft_loops: 1,
+        }
+    }
+}
+
+impl Config {
+    /// How long a leader may serve reads after a quorum heard from it, by its own clock.
+    ///
+    /// A follower refuses votes for `election_ticks_min` ticks after it heard from the leader; its first tick may come
+    /// at once, so it surely waits one tick less. Another tenth is left for clocks that run at different speeds.
+    pub fn lease(&self) -> Duration {
+        let ticks = u32::try_from(self.election_ticks_min.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.tick.saturating_mul(ticks).mul_f64(0.9)
+    }
+
+    /// How long a freshly started store grants nobody a vote: it may have promised a leader's lease just before it
+    /// stopped, and has forgotten to whom.
+    pub fn vote_silence(&self) -> Duration {
+        self.tick.saturating_mul(u32::try_from(self.election_ticks_min).unwrap_or(u32::MAX))
+    }
+
+    /// How long a read waits for a quorum before it is answered with an error.
+    pub fn read_wait_max(&self) -> Duration {
+        self.tick.saturating_mul(u32::try_from(self.election_ticks_max.saturating_mul(2)).unwrap_or(u32::MAX))
+    }
+
+    /// Whether the settings fit together; says what does not.
+    ///
+    /// # Errors
+    /// A text that names the setting and its bound.
+    pub fn check(&self) -> Result<(), String> {
+        if self.tick.is_zero() {
+            return Err("raft tick must be longer than 0".to_owned());
+        }
+        if self.heartbeat_ticks == 0 || self.election_ticks_min <= self.heartbeat_ticks + 1 {
+            return Err(format!(
+                "election_ticks_min ({}) must exceed heartbeat_ticks ({}) by two at least",
+                self.election_ticks_min, self.heartbeat_ticks
+            ));
+        }
+        if self.election_ticks_max <= self.election_ticks_min {
+            return Err("election_ticks_max must exceed election_ticks_min".to_owned());
+        }
+        if self.raft_loops == 0 {
+            return Err("raft_loops must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! What a log entry carries: the effects of commands, or an instruction to the replicas themselves.
+//! The first byte is the kind and leaves room; an unknown kind stops the replica instead of being skipped.
+
+use bytes::{Buf, BufMut};
+use nokv_proto::metapb::RegionEpoch;
+
+const KIND_WRITE: u8 = 1;
+const KIND_CUT_LOG: u8 = 2;
+
+/// Bytes before the write batch in an entry of that kind.
+pub const WRITE_HEADER_BYTES: usize = 17;
+
+/// The decoded payload of a normal log entry, borrowed from its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload<'a> {
+    /// raft's own empty entry, by which a new leader learns what is committed.
+    Empty,
+    /// The concatenated write batches of proposals, all made under `epoch`.
+    Write {
+        /// Epoch under which the batches were made.
+        epoch: RegionEpoch,
+        /// Operations in the encoding of `nokv_engine::WriteBatch`.
+        batch: &'a [u8],
+    },
+    /// Every replica may remove its entries up to and including `index`: all of them hold and have applied these.
+    CutLog {
+        /// Last entry that may go.
+        index: u64,
+        /// Term of that entry.
+        term: u64,
+    },
+}
+
+impl<'a> Payload<'a> {
+    /// Reads an entry's data; `None` if it is not of a known kind and shape.
+    pub fn decode(mut data: &'a [u8]) -> Option<Payload<'a>> {
+        if data.is_empty() {
+            return Some(Payload::Empty);
+        }
+        match data.get_u8() {
+            KIND_WRITE => {
+                let version = data.try_get_u64_le().ok()?;
+                let conf_ver = data.try_get_u64_le().ok()?;
+                Some(Payload::Write { epoch: RegionEpoch { conf_ver, version }, batch: data })
+            }
+            KIND_CUT_LOG => {
+                let index = data.try_get_u64_le().ok()?;
+                let term = data.try_get_u64_le().ok()?;
+                data.is_empty().then_some(Payload::CutLog { index, term })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Begins the data of a write entry; the batches follow.
+pub fn begin_write(data: &mut Vec<u8>, epoch: RegionEpoch) {
+    data.put_u8(KIND_WRITE);
+    data.put_u64_le(epoch.version);
+    data.put_u64_le(epoch.conf_ver);
+}
+
+/// The data of a log-cutting entry.
+pub fn cut_log(index: u64, term: u64) -> Vec<u8> {
+    let mut data = Vec::with_capacity(WRITE_HEADER_BYTES);
+    data.put_u8(KIND_CUT_LOG);
+    data.put_u64_le(index);
+    data.put_u64_le(term);
+    data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_come_back_as_they_were() {
+        let epoch = RegionEpoch { conf_ver: 3, version: 9 };
+        let mut data = Vec::new();
+        begin_write(&mut data, epoch);
+        assert_eq!(data.len(), WRITE_HEADER_BYTES);
+        data.extend_from_slice(b"batch");
+        assert_eq!(Payload::decode(&data), Some(Payload::Write { epoch, batch: b"batch" }));
+        assert_eq!(Payload::decode(&cut_log(7, 2)), Some(Payload::CutLog { index: 7, term: 2 }));
+        assert_eq!(Payload::decode(&[]), Some(Payload::Empty));
+    }
+
+    #[test]
+    fn unknown_or_short_payloads_are_refused() {
+        assert_eq!(Payload::decode(&[99, 0, 0]), None);
+        assert_eq!(Payload::decode(&[KIND_WRITE, 1, 2, 3]), None);
+        let mut long = cut_log(7, 2);
+        long.push(0);
+        assert_eq!(Payload::decode(&long), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! A region's face to the threads that serve requests: who leads, under which term and epoch, and until when reads are
+//! safe. The raft loop writes it, everybody reads it, nobody waits.
+//!
+//! Order is what makes a lease read right: a reader looks at the state, then at the lease, then takes its view, then
+//! looks whether the state is still the same. The raft loop closes the gate *before* it lets any message of that round
+//! leave, and data is in the engine before its writer is answered. So a view taken behind an open gate holds every
+//! write that was acknowledged before the read began.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Guard};
+use nokv_proto::metapb::{Peer, Region, RegionEpoch};
+use nokv_transport::{RegionId, StoreId};
+use parking_lot::RwLock;
+
+use crate::{MonotonicTime, RegionError, RegionExt};
+
+/// Part of a peer in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads.
+    Leader,
+    /// It follows, or looks for a leader.
+    Follower,
+    /// It campaigns.
+    Candidate,
+}
+
+/// What changes together and seldom.
+#[derive(Clone, Debug)]
+pub struct GateState {
+    /// The region as applied here.
+    pub region: Arc<Region>,
+    /// This store's peer.
+    pub peer: Peer,
+    /// This peer's part.
+    pub role: Role,
+    /// raft's term.
+    pub term: u64,
+    /// The leader, if one is known.
+    pub leader: Option<Peer>,
+}
+
+/// What a request says about where it is to go.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestContext {
+    /// The region asked.
+    pub region_id: RegionId,
+    /// The region's epoch as the client knows it; `None` = it makes no claim.
+    pub epoch: Option<RegionEpoch>,
+    /// The peer that the client means; `None` = it makes no claim.
+    pub peer: Option<Peer>,
+    /// The term as the client knows it; 0 = it makes no claim.
+    pub term: u64,
+}
+
+/// One region's gate.
+#[derive(Debug)]
+pub struct Gate {
+    state: ArcSwap<GateState>,
+    lease_until: AtomicU64,
+    renewal_asked: AtomicBool,
+    applied: AtomicU64,
+    committed: AtomicU64,
+    last: AtomicU64,
+}
+
+impl Gate {
+    /// A closed gate.
+    pub fn new(state: GateState) -> Self {
+        Self {
+            state: ArcSwap::from_pointee(state),
+            lease_until: AtomicU64::new(0),
+            renewal_asked: AtomicBool::new(false),
+            applied: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+        }
+    }
+
+    /// The state now.
+    pub fn state(&self) -> Guard<Arc<GateState>> {
+        self.state.load()
+    }
+
+    /// Whether `seen` is still the state.
+    pub fn is_still(&self, seen: &Arc<GateState>) -> bool {
+        Arc::ptr_eq(&self.state.load(), seen)
+    }
+
+    /// Until when reads need not ask the quorum.
+    pub fn lease_until(&self) -> MonotonicTime {
+        MonotonicTime(self.lease_until.load(Ordering::SeqCst))
+    }
+
+    /// Replaces the state, closing the gate first. For the raft loop only.
+    pub fn set_state(&self, state: GateState) {
+        self.lease_until.store(0, Ordering::SeqCst);
+        self.state.store(Arc::new(state));
+    }
+
+    /// Opens the gate until `until`, or closes it. For the raft loop only.
+    pub fn set_lease(&self, until: MonotonicTime) {
+        self.lease_until.store(until.0, Ordering::SeqCst);
+        self.renewal_asked.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the caller is the first since the last renewal to ask for another.
+    pub fn ask_renewal(&self) -> bool {
+        !self.renewal_asked.swap(true, Ordering::Relaxed)
+    }
+
+    /// Publishes how far the log has come, for status pages.
+    pub fn set_progress(&self, applied: u64, committed: u64, last: u64) {
+        self.applied.store(applied, Ordering::Relaxed);
+        self.committed.store(committed, Ordering::Relaxed);
+        self.last.store(last, Ordering::Relaxed);
+    }
+
+    /// What status pages show.
+    pub fn status(&self, now: MonotonicTime) -> RegionStatus {
+        let state = self.state.load_full();
+        RegionStatus {
+            applied_index: self.applied.load(Ordering::Relaxed),
+            committed_index: self.committed.load(Ordering::Relaxed),
+            last_index: self.last.load(Ordering::Relaxed),
+            lease_ms: u64::try_from(self.lease_until().since(now).as_millis()).unwrap_or(0),
+            state,
+        }
+    }
+}
+
+/// A region as its store sees it, for people and tools.
+#[derive(Clone, Debug)]
+pub struct RegionStatus {
+    /// Role, term, leader, range and members.
+    pub state: Arc<GateState>,
+    /// Last entry applied.
+    pub applied_index: u64,
+    /// Last entry known to be committed.
+    pub committed_index: u64,
+    /// Last entry of the log.
+    pub last_index: u64,
+    /// Milliseconds of lease left; 0 if none is held.
+    pub lease_ms: u64,
+}
+
+/// All gates of a store.
+#[derive(Debug)]
+pub struct Gates {
+    store: StoreId,
+    gates: RwLock<BTreeMap<RegionId, Arc<Gate>>>,
+}
+
+impl Gates {
+    /// No region yet.
+    pub fn new(store: StoreId) -> Self {
+        Self { store, gates: RwLock::default() }
+    }
+
+    /// Whose regions these are.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// Adds a region.
+    pub fn insert(&self, region: RegionId, gate: Arc<Gate>) {
+        self.gates.write().insert(region, gate);
+    }
+
+    /// The gate of `region`.
+    ///
+    /// # Errors
+    /// [`RegionError::RegionNotFound`].
+    pub fn get(&self, region: RegionId) -> Result<Arc<Gate>, RegionError> {
+        self.gates.read().get(&region).cloned().ok_or(RegionError::RegionNotFound { region })
+    }
+
+    /// Every gate, by region id.
+    pub fn all(&self) -> Vec<Arc<Gate>> {
+        self.gates.read().values().cloned().collect()
+    }
+
+    /// Finds the gate that `context` means and checks all that it claims, in the wire's order, short of the keys.
+    pub fn enter(&self, context: &RequestContext) -> Result<(Arc<Gate>, Arc<GateState>), RegionError> {
+        if let Some(peer) = context.peer
+            && peer.store_id != self.store.0
+        {
+            let request_store = StoreId(peer.store_id);
+            return Err(RegionError::StoreNotMatch { request_store, actual_store: self.store });
+        }
+        let gate = self.get(context.region_id)?;
+        let state = gate.state.load_full();
+        state.check_leads()?;
+        if let Some(epoch) = context.epoch {
+            state.check_epoch(epoch)?;
+        }
+        if context.term != 0 && context.term != state.term {
+            return Err(RegionError::StaleCommand);
+        }
+        Ok((gate, state))
+    }
+}
+
+impl GateState {
+    /// Refuses unless this peer leads.
+    pub fn check_leads(&self) -> Result<(), RegionError> {
+        match self.role {
+            Role::Leader => Ok(()),
+            Role::Follower | Role::Candidate => {
+                Err(RegionError::NotLeader { region: self.region.region_id(), leader: self.leader })
+            }
+        }
+    }
+
+    /// Refuses an epoch of another range. Members may have changed: data commands do not depend on them.
+    pub fn check_epoch(&self, epoch: RegionEpoch) -> Result<(), RegionError> {
+        if epoch.version == self.region.epoch().version {
+            return Ok(());
+        }
+        Err(RegionError::EpochNotMatch { current: vec![Region::clone(&self.region)] })
+    }
+}

@@ -1,0 +1,221 @@
+//! What the rest of the node holds of replication: read views in, proposals in, status out.
+//! Cheap to clone; every call is safe from any thread.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_channel::oneshot;
+use nokv_engine::{Engine, KeyRange};
+use nokv_proto::metapb::{Region, RegionEpoch};
+use nokv_transport::{RegionId, StoreId};
+
+use crate::gate::{Gate, GateState, Gates, RegionStatus, RequestContext, Role};
+use crate::message::{Mailbox, Proposal, ReadRequest, Refused, StoreMessage, Waiter};
+use crate::metrics::RaftMetrics;
+use crate::{Clock, Config, RegionError, RegionExt};
+
+/// How often a view is tried anew when the region changes while it is being taken.
+const VIEW_ATTEMPTS_MAX: usize = 8;
+
+/// The node's handle on its regions.
+#[derive(Debug)]
+pub struct Raftstore<E: Engine> {
+    shared: Arc<Shared<E>>,
+}
+
+#[derive(Debug)]
+struct Shared<E> {
+    config: Arc<Config>,
+    engine: E,
+    gates: Arc<Gates>,
+    mailboxes: Vec<Mailbox>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<RaftMetrics>,
+}
+
+impl<E: Engine> Clone for Raftstore<E> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+/// A read view of one region, and under what it was taken.
+#[derive(Debug)]
+pub struct RegionView<V> {
+    /// The region as of the view.
+    pub region: Arc<Region>,
+    /// The leader's term: what is decided from this view may only be proposed in it.
+    pub term: u64,
+    /// The data.
+    pub view: V,
+}
+
+impl<V> RegionView<V> {
+    /// The region's range of encoded keys.
+    pub fn range(&self) -> KeyRange<'_> {
+        self.region.range()
+    }
+
+    /// The region's epoch.
+    pub fn epoch(&self) -> RegionEpoch {
+        self.region.epoch()
+    }
+
+    /// Refuses a key outside of the region.
+    ///
+    /// # Errors
+    /// [`RegionError::KeyNotInRegion`].
+    pub fn check_key(&self, encoded_key: &[u8]) -> Result<(), RegionError> {
+        self.region.check_key(encoded_key)
+    }
+}
+
+impl<E: Engine> Raftstore<E> {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        engine: E,
+        gates: Arc<Gates>,
+        mailboxes: Vec<Mailbox>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<RaftMetrics>,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { config, engine, gates, mailboxes, clock, metrics }) }
+    }
+
+    /// This store.
+    pub fn store_id(&self) -> StoreId {
+        self.shared.gates.store()
+    }
+
+    /// A view that holds every write acknowledged before this call: at once under the lease, else after the quorum
+    /// confirmed that this peer leads. It gives up by itself.
+    ///
+    /// # Errors
+    /// Whatever `context` claims wrongly, in the wire's order; [`RegionError::ServerIsBusy`] if no quorum answers.
+    pub async fn view(&self, context: &RequestContext) -> Result<RegionView<E::View>, RegionError> {
+        for _ in 0..VIEW_ATTEMPTS_MAX {
+            let (gate, state) = self.shared.gates.enter(context)?;
+            if let Some(view) = self.leased_view(&gate, &state) {
+                return Ok(view);
+            }
+            if self.shared.clock.now() < gate.lease_until() {
+                continue;
+            }
+            let term = self.ask_quorum(context.region_id).await?;
+            let view = self.shared.engine.view();
+            if term == state.term && gate.is_still(&state) {
+                self.shared.metrics.quorum_reads.inc();
+                return Ok(RegionView { region: state.region.clone(), term, view });
+            }
+        }
+        let reason = format!("region {} changes faster than it can be read", context.region_id);
+        Err(RegionError::ServerIsBusy { reason, backoff_ms: 20 })
+    }
+
+    /// A view under the lease; `None` if there is no lease, or if the region changed meanwhile.
+    fn leased_view(&self, gate: &Gate, state: &Arc<GateState>) -> Option<RegionView<E::View>> {
+        let until = gate.lease_until();
+        let now = self.shared.clock.now();
+        if now >= until {
+            return None;
+        }
+        let view = self.shared.engine.view();
+        if !gate.is_still(state) {
+            return None;
+        }
+        if until.since(now) < self.shared.config.lease() / 3 && gate.ask_renewal() {
+            let region = state.region.region_id();
+            // If it is refused, the read after the lease's end asks the quorum.
+            let _ = self.mailbox(region).offer(StoreMessage::RenewLease(region));
+        }
+        self.shared.metrics.lease_reads.inc();
+        Some(RegionView { region: state.region.clone(), term: state.term, view })
+    }
+
+    async fn ask_quorum(&self, region_id: RegionId) -> Result<u64, RegionError> {
+        let (done, told) = oneshot::channel();
+        let deadline = self.shared.clock.now() + self.shared.config.read_wait_max();
+        let request = ReadRequest { region_id, deadline, done };
+        if let Err(refused) = self.mailbox(region_id).offer(StoreMessage::Read(request)) {
+            return Err(refused.into_parts().1);
+        }
+        told.await.unwrap_or_else(|_| Err(RegionError::stopping()))
+    }
+
+    /// Replicates a proposal's batch. Resolves when it is applied on this store, or its fate is out of this store's hands.
+    /// Dropping the future changes nothing: the proposal goes on and holds its latches until then.
+    ///
+    /// # Errors
+    /// [`RegionError::StaleCommand`] = it may or may not take effect; every other = it did not.
+    pub fn propose(
+        &self,
+        mut proposal: Proposal,
+    ) -> impl Future<Output = Result<(), RegionError>> + Send + use<E> + 'static {
+        let held = std::mem::replace(&mut proposal.held, Box::new(()));
+        let (waiter, told) = Waiter::new(held);
+        let mailbox = self.mailbox(proposal.region_id);
+        if let Err(refused) = mailbox.offer(StoreMessage::Propose(proposal, waiter)) {
+            tell_refusal(refused);
+        }
+        async move { told.await.unwrap_or(Err(RegionError::StaleCommand)) }
+    }
+
+    /// Begins to give the leadership of `region` to `to`, or to the follower that is furthest.
+    ///
+    /// # Errors
+    /// If this peer does not lead, or nobody can take over.
+    pub async fn transfer_leader(&self, region: RegionId, to: Option<StoreId>) -> Result<(), RegionError> {
+        let (done, told) = oneshot::channel();
+        let message = StoreMessage::TransferLeader { region, to, done };
+        if let Err(refused) = self.mailbox(region).offer(message) {
+            return Err(refused.into_parts().1);
+        }
+        told.await.unwrap_or_else(|_| Err(RegionError::stopping()))
+    }
+
+    /// All regions of this store, by id.
+    pub fn regions(&self) -> Vec<RegionStatus> {
+        let now = self.shared.clock.now();
+        self.shared.gates.all().iter().map(|gate| gate.status(now)).collect()
+    }
+
+    /// The regions that this store leads.
+    pub fn led_regions(&self) -> Vec<RegionId> {
+        let leads = |status: &RegionStatus| status.state.role == Role::Leader;
+        self.regions().iter().filter(|status| leads(status)).map(|status| status.state.region.region_id()).collect()
+    }
+
+    /// The engine under the regions.
+    pub fn engine(&self) -> &E {
+        &self.shared.engine
+    }
+
+    /// What replication counts.
+    pub fn metrics(&self) -> &Arc<RaftMetrics> {
+        &self.shared.metrics
+    }
+
+    /// Tells every raft loop to end. What waits is answered `ServerIsBusy` or `StaleCommand`.
+    pub fn stop(&self) {
+        for mailbox in &self.shared.mailboxes {
+            // A loop that has ended already needs no telling.
+            let _ = mailbox.push(StoreMessage::Stop);
+        }
+    }
+
+    fn mailbox(&self, region: RegionId) -> &Mailbox {
+        mailbox_of(&self.shared.mailboxes, region)
+    }
+}
+
+/// The mailbox of the loop that owns `region`.
+pub(crate) fn mailbox_of(mailboxes: &[Mailbox], region: RegionId) -> &Mailbox {
+    let slot = usize::try_from(region.0).unwrap_or(0) % mailboxes.len().max(1);
+    mailboxes.get(slot).expect("a store has at least one raft loop, as Config::check demands")
+}
+
+fn tell_refusal(refused: Refused) {
+    if let (StoreMessage::Propose(_, waiter), error) = refused.into_parts() {
+        waiter.tell(Err(error));
+    }
+}

@@ -1,0 +1,197 @@
+//! One region's raft log as raft-rs wants to see it: entries from memory or disk, terms, hard state and members.
+//! It reads; it never writes: what raft wants written leaves as data, in the round's batch.
+
+use std::sync::Arc;
+
+use nokv_engine::{LogBatch, LogEntry, LogOp, RaftLog};
+use nokv_proto::metapb::{PeerRole, Region};
+use nokv_transport::RegionId;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+
+use crate::log_cache::LogCache;
+use crate::records::{ApplyRecord, decode_hard_state, encode_hard_state};
+use crate::{RegionExt, StoreError};
+
+/// The log of one region, over the store's raft log.
+///
+/// Invariant: `truncated_index ≤ applied ≤ committed ≤ last_index`; the cache holds every entry not yet on disk.
+#[derive(Debug)]
+pub struct LogStorage {
+    region: RegionId,
+    log: Arc<dyn RaftLog>,
+    cache: LogCache,
+    truncated_index: u64,
+    truncated_term: u64,
+    last_index: u64,
+    /// Term of the last entry; 0 while it is not read yet.
+    last_term: u64,
+    hard_state: HardState,
+    conf_state: ConfState,
+}
+
+impl LogStorage {
+    /// Reads the state that the store was left in.
+    ///
+    /// # Errors
+    /// If a record is missing or the log does not reach the applied index: the store must not go on.
+    pub fn load(log: Arc<dyn RaftLog>, region: &Region, apply: &ApplyRecord) -> Result<Self, StoreError> {
+        let id = region.region_id();
+        let mut hard_state = log
+            .state(id.0)?
+            .and_then(|bytes| decode_hard_state(&bytes))
+            .ok_or(StoreError::Unreadable { region: id, what: "its raft state" })?;
+        let last_index = log.bounds(id.0)?.map_or(apply.truncated_index, |(_, last)| last.max(apply.truncated_index));
+        if last_index < apply.applied_index {
+            return Err(StoreError::LogLost { region: id, expected: apply.applied_index, actual: last_index });
+        }
+        // The commit index is written only along with entries and votes; what was applied was surely committed.
+        hard_state.commit = hard_state.commit.max(apply.applied_index).min(last_index);
+        let mut storage = Self {
+            region: id,
+            log,
+            cache: LogCache::default(),
+            truncated_index: apply.truncated_index,
+            truncated_term: apply.truncated_term,
+            last_index,
+            last_term: 0,
+            hard_state,
+            conf_state: conf_state(region),
+        };
+        storage.last_term = storage.term(last_index).map_err(|error| storage.fault(&error))?;
+        Ok(storage)
+    }
+
+    /// Adds what raft wants durable to the round's batch; from here on it can be read back, as raft requires.
+    pub fn append(&mut self, entries: &[Entry], batch: &mut LogBatch) -> Result<(), StoreError> {
+        let Some(last) = entries.last() else { return Ok(()) };
+        let encoded = entries
+            .iter()
+            .map(|entry| Ok(LogEntry { index: entry.index, encoded: entry.write_to_bytes()?.into() }))
+            .collect::<Result<Vec<_>, protobuf::ProtobufError>>()
+            .map_err(|error| StoreError::Raft { region: self.region, reason: error.to_string() })?;
+        batch.ops.push(LogOp::Append { group: self.region.0, entries: encoded, stale_last: self.last_index });
+        self.cache.append(entries);
+        (self.last_index, self.last_term) = (last.index, last.term);
+        Ok(())
+    }
+
+    /// Adds raft's hard state to the round's batch.
+    pub fn set_hard_state(&mut self, state: &HardState, batch: &mut LogBatch) {
+        self.hard_state = state.clone();
+        batch.ops.push(LogOp::State { group: self.region.0, state: encode_hard_state(state) });
+    }
+
+    /// Removes the entries up to `index` (inclusive), which every replica has applied.
+    pub fn cut(&mut self, index: u64, term: u64, batch: &mut LogBatch) {
+        if index <= self.truncated_index {
+            return;
+        }
+        batch.ops.push(LogOp::Cut { group: self.region.0, from: self.truncated_index + 1, to: index + 1 });
+        (self.truncated_index, self.truncated_term) = (index, term);
+        self.cache.shrink(index, 0);
+    }
+
+    /// Frees cached entries up to `up_to` beyond `bytes_max`.
+    pub fn shrink_cache(&mut self, up_to: u64, bytes_max: usize) {
+        self.cache.shrink(up_to, bytes_max);
+    }
+
+    /// Bytes of cached entries.
+    pub fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
+    }
+
+    /// Last entry that was cut.
+    pub fn truncated_index(&self) -> u64 {
+        self.truncated_index
+    }
+
+    fn read(&self, low: u64, high: u64, bytes_max: u64) -> raft::Result<Vec<Entry>> {
+        let read = self.log.entries(self.region.0, low, high, bytes_max).map_err(other)?;
+        read.into_iter().map(|entry| Entry::parse_from_carllerche_bytes(&entry.encoded).map_err(other)).collect()
+    }
+
+    fn fault(&self, error: &raft::Error) -> StoreError {
+        StoreError::Raft { region: self.region, reason: error.to_string() }
+    }
+}
+
+impl Storage for LogStorage {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState::new(self.hard_state.clone(), self.conf_state.clone()))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low <= self.truncated_index {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        if high > self.last_index + 1 {
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        let bytes_max = max_size.into().unwrap_or(u64::MAX);
+        let cached = self.cache.first_index().unwrap_or(u64::MAX).max(low);
+        let on_disk = high.min(cached);
+        let mut entries = if low < on_disk { self.read(low, on_disk, bytes_max)? } else { Vec::new() };
+        if entries.len() as u64 == on_disk - low {
+            self.cache.copy_to(cached, high, bytes_max, &mut entries);
+        }
+        Ok(entries)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index == self.truncated_index {
+            return Ok(self.truncated_term);
+        }
+        if index == self.last_index && self.last_term != 0 {
+            return Ok(self.last_term);
+        }
+        if index < self.truncated_index {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        if index > self.last_index {
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        match self.cache.get(index) {
+            Some(entry) => Ok(entry.term),
+            None => self
+                .read(index, index + 1, u64::MAX)?
+                .first()
+                .map(|entry| entry.term)
+                .ok_or(raft::Error::Store(StorageError::Unavailable)),
+        }
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.truncated_index + 1)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last_index)
+    }
+
+    /// The log is cut only below what every member holds, so no member ever needs an image.
+    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    }
+}
+
+fn other(error: impl std::error::Error + Send + Sync + 'static) -> raft::Error {
+    raft::Error::Store(StorageError::Other(Box::new(error)))
+}
+
+fn conf_state(region: &Region) -> ConfState {
+    let learner = PeerRole::Learner as i32;
+    let ids = |wanted: bool| region.peers.iter().filter(|p| (p.role == learner) == wanted).map(|p| p.id).collect();
+    let mut state = ConfState::default();
+    state.set_voters(ids(false));
+    state.set_learners(ids(true));
+    state
+}

@@ -1,0 +1,186 @@
+//! What a raft loop is told, and by whom: other stores, request threads, its apply loop, the operator.
+//! A mailbox holds them in order; from outside it takes a bounded number, from inside all.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+use futures_channel::oneshot;
+use nokv_engine::WriteBatch;
+use nokv_proto::metapb::RegionEpoch;
+use nokv_proto::raft_serverpb::RaftMessage;
+use nokv_transport::{RegionId, StoreId};
+
+use crate::apply::Applied;
+use crate::{MonotonicTime, RegionError};
+
+/// A message to a raft loop.
+#[derive(Debug)]
+pub enum StoreMessage {
+    /// From a peer on another store.
+    Raft(RaftMessage),
+    /// Replicate this.
+    Propose(Proposal, Waiter),
+    /// Tell when a view taken from then on holds every write acknowledged before now.
+    Read(ReadRequest),
+    /// The region's lease runs out and reads go on: renew it.
+    RenewLease(RegionId),
+    /// Messages to this store were lost.
+    Unreachable(StoreId),
+    /// Entries were applied.
+    Applied(Vec<Applied>),
+    /// Give the leadership of a region to the peer on `to`, or to the best follower.
+    TransferLeader {
+        /// The region.
+        region: RegionId,
+        /// The store that is to lead it; `None` = the follower that is furthest.
+        to: Option<StoreId>,
+        /// Told whether the transfer began; that it was done shows in the region's status.
+        done: oneshot::Sender<Result<(), RegionError>>,
+    },
+    /// End the loop.
+    Stop,
+}
+
+/// A write to be replicated, as decided under `term` and `epoch` of the view that it was made from.
+pub struct Proposal {
+    /// The region.
+    pub region_id: RegionId,
+    /// Term of the view. Refused if it has moved.
+    pub term: u64,
+    /// Epoch of the view. Refused if its version has moved, now or when applied.
+    pub epoch: RegionEpoch,
+    /// The effects.
+    pub batch: WriteBatch,
+    /// Dropped as soon as the write's fate is known and before the waiter is told: the latches.
+    pub held: Box<dyn Send>,
+}
+
+impl std::fmt::Debug for Proposal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Proposal")
+            .field("region_id", &self.region_id)
+            .field("term", &self.term)
+            .field("epoch", &self.epoch)
+            .field("bytes", &self.batch.encoded_bytes())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who waits for a proposal's fate.
+pub struct Waiter {
+    held: Box<dyn Send>,
+    done: oneshot::Sender<Result<(), RegionError>>,
+}
+
+impl Waiter {
+    /// A waiter, and what it waits on. `held` is dropped just before it is told.
+    pub fn new(held: Box<dyn Send>) -> (Self, oneshot::Receiver<Result<(), RegionError>>) {
+        let (done, receiver) = oneshot::channel();
+        (Self { held, done }, receiver)
+    }
+
+    /// Tells the fate. That nobody listens any more is fine.
+    pub fn tell(self, fate: Result<(), RegionError>) {
+        drop(self.held);
+        let _ = self.done.send(fate);
+    }
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiter").finish_non_exhaustive()
+    }
+}
+
+/// A read that needs the quorum's word.
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// The region.
+    pub region_id: RegionId,
+    /// When it arrived; it is not answered with success after its deadline.
+    pub deadline: MonotonicTime,
+    /// Told the term in which a view may now be taken.
+    pub done: oneshot::Sender<Result<u64, RegionError>>,
+}
+
+/// The sending end of a raft loop's mailbox.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    sender: Sender<StoreMessage>,
+    waiting: Arc<AtomicUsize>,
+    waiting_max: usize,
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub struct MailboxReceiver {
+    receiver: Receiver<StoreMessage>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A mailbox that takes `waiting_max` messages from outside before it refuses.
+pub fn mailbox(waiting_max: usize) -> (Mailbox, MailboxReceiver) {
+    let (sender, receiver) = crossbeam_channel::unbounded();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    (Mailbox { sender, waiting: waiting.clone(), waiting_max }, MailboxReceiver { receiver, waiting })
+}
+
+impl Mailbox {
+    /// Leaves a message, unless the mailbox is full or its loop has ended; then it comes back.
+    pub fn offer(&self, message: StoreMessage) -> Result<(), Refused> {
+        if self.waiting.load(Ordering::Relaxed) >= self.waiting_max {
+            return Err(Refused::Full(message));
+        }
+        self.push(message)
+    }
+
+    /// Leaves a message that must not be refused for want of room: what the loop itself has under way bounds these.
+    pub fn push(&self, message: StoreMessage) -> Result<(), Refused> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.sender.send(message).map_err(|error| Refused::Ended(error.into_inner()))
+    }
+}
+
+/// Why a mailbox did not take a message.
+#[derive(Debug)]
+pub enum Refused {
+    /// Too many wait.
+    Full(StoreMessage),
+    /// The loop has ended.
+    Ended(StoreMessage),
+}
+
+impl Refused {
+    /// The message and the answer to whoever waits for it.
+    pub fn into_parts(self) -> (StoreMessage, RegionError) {
+        match self {
+            Refused::Full(message) => {
+                let reason = "too many requests wait for the raft loop".to_owned();
+                (message, RegionError::ServerIsBusy { reason, backoff_ms: 50 })
+            }
+            Refused::Ended(message) => (message, RegionError::stopping()),
+        }
+    }
+}
+
+impl MailboxReceiver {
+    /// The next message, if one is there.
+    pub fn try_next(&self) -> Option<StoreMessage> {
+        let message = self.receiver.try_recv().ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(message)
+    }
+
+    /// The next message, waiting at most `timeout` for it.
+    pub fn next_within(&self, timeout: std::time::Duration) -> Option<StoreMessage> {
+        let message = self.receiver.recv_timeout(timeout).ok()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(message)
+    }
+
+    /// Messages that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,153 @@
+//! Brings a store up: reads its regions, builds their peers and appliers, one set for each raft loop. The node then gives
+//! each set a thread (`start`); the simulator drives the sets itself.
+
+use std::sync::Arc;
+
+use nokv_engine::{Engine, RaftLog};
+use nokv_transport::{Network, StoreId};
+
+use crate::apply::{Applier, ApplyTask, run_apply_loop};
+use crate::bootstrap::load_regions;
+use crate::gate::Gates;
+use crate::handle::Raftstore;
+use crate::inbox::StoreInbox;
+use crate::message::{Mailbox, MailboxReceiver, mailbox};
+use crate::metrics::RaftMetrics;
+use crate::peer::Peer;
+use crate::raft_loop::RaftLoop;
+use crate::records::{ApplyRecord, Liveness};
+use crate::store::Store;
+use crate::{Clock, Config, StoreError};
+
+/// A store that is ready to run.
+#[derive(Debug)]
+pub struct OpenStore<E: Engine> {
+    /// For the threads that serve requests.
+    pub handle: Raftstore<E>,
+    /// For the network.
+    pub inbox: StoreInbox,
+    /// One for each raft loop.
+    pub loops: Vec<LoopParts>,
+    log: Arc<dyn RaftLog>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What one raft loop and its apply loop work on.
+#[derive(Debug)]
+pub struct LoopParts {
+    /// The regions' peers.
+    pub store: Store,
+    /// The regions' appliers.
+    pub applier: Applier,
+    /// What the loop is told.
+    pub receiver: MailboxReceiver,
+    /// The sending end of that.
+    pub mailbox: Mailbox,
+}
+
+/// Opens the store that `engine` and `log` hold. It must have been given its identity by [`crate::bootstrap`].
+///
+/// # Errors
+/// If a record is missing, unreadable or does not fit the others, or `config` does not hold together.
+pub fn open<E: Engine>(
+    engine: E,
+    log: Arc<dyn RaftLog>,
+    store: StoreId,
+    config: Config,
+    clock: Arc<dyn Clock>,
+    logger: &slog::Logger,
+) -> Result<OpenStore<E>, StoreError> {
+    config.check().map_err(StoreError::Mismatch)?;
+    let config = Arc::new(config);
+    let now = clock.now();
+    let gates = Arc::new(Gates::new(store));
+    let mut sets: Vec<(Vec<Peer>, Applier)> = Vec::new();
+    sets.resize_with(config.raft_loops, Default::default);
+    let view = engine.view();
+    for (id, record) in load_regions(&engine)? {
+        if record.liveness == Liveness::Tombstone {
+            continue;
+        }
+        let apply = ApplyRecord::load(&view, id)?;
+        let peer = Peer::load(config.clone(), log.clone(), store, record.region, &apply, logger, now)?;
+        gates.insert(id, peer.gate().clone());
+        let slot = usize::try_from(id.0).unwrap_or(0) % config.raft_loops;
+        if let Some((peers, applier)) = sets.get_mut(slot) {
+            applier.insert(peer.region().clone(), apply);
+            peers.push(peer);
+        }
+    }
+    drop(view);
+    let loops: Vec<LoopParts> = sets
+        .into_iter()
+        .map(|(peers, applier)| {
+            let (mailbox, receiver) = mailbox(config.mailbox_messages_max);
+            LoopParts { store: Store::new(config.clone(), peers, now), applier, receiver, mailbox }
+        })
+        .collect();
+    let mailboxes: Vec<Mailbox> = loops.iter().map(|parts| parts.mailbox.clone()).collect();
+    let metrics = Arc::new(RaftMetrics::default());
+    let handle = Raftstore::new(config, engine, gates, mailboxes.clone(), clock.clone(), metrics);
+    Ok(OpenStore { handle, inbox: StoreInbox::new(mailboxes), loops, log, clock })
+}
+
+/// The threads of a running store.
+#[derive(Debug)]
+pub struct RunningStore {
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl RunningStore {
+    /// Waits for all threads to end, after [`Raftstore::stop`] or a failure.
+    pub fn join(self) {
+        for thread in self.threads {
+            // A thread that panicked has said so on its own.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl<E: Engine> OpenStore<E> {
+    /// Gives every loop its threads. `on_failure` is called, possibly more than once, when the store cannot go on: the
+    /// node must then stop at once, without answering anybody.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(
+        self,
+        network: &Arc<dyn Network>,
+        on_failure: &Arc<dyn Fn(StoreError) + Send + Sync>,
+    ) -> std::io::Result<RunningStore> {
+        let mut threads = Vec::new();
+        for (number, parts) in self.loops.into_iter().enumerate() {
+            let (apply, tasks) = crossbeam_channel::unbounded::<ApplyTask>();
+            let raft_loop = RaftLoop {
+                store: parts.store,
+                mailbox: parts.receiver,
+                log: self.log.clone(),
+                network: network.clone(),
+                apply,
+                clock: self.clock.clone(),
+                metrics: self.handle.metrics().clone(),
+            };
+            threads.push(spawn(format!("raft-{number}"), on_failure, move || raft_loop.run())?);
+            let (engine, mailbox, applier) = (self.handle.engine().clone(), parts.mailbox, parts.applier);
+            let run = move || run_apply_loop(applier, &engine, &tasks, &mailbox);
+            threads.push(spawn(format!("apply-{number}"), on_failure, run)?);
+        }
+        Ok(RunningStore { threads })
+    }
+}
+
+fn spawn(
+    name: String,
+    on_failure: &Arc<dyn Fn(StoreError) + Send + Sync>,
+    run: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let on_failure = on_failure.clone();
+    std::thread::Builder::new().name(name).spawn(move || {
+        if let Err(error) = run() {
+            on_failure(error);
+        }
+    })
+}

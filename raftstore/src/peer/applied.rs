@@ -1,0 +1,21 @@
+//! The apply loop reports: entries took effect. Reads that waited for them go on, raft may hand out more, and a log
+//! whose beginning nobody needs any more is cut.
+
+use super::Peer;
+use crate::apply::Applied;
+
+impl Peer {
+    /// Takes in a report.
+    pub fn applied(&mut self, report: &Applied) {
+        debug_assert!(report.index >= self.applied_index, "apply never goes back");
+        (self.applied_index, self.applied_term) = (report.index, report.term);
+        self.apply_backlog_bytes = self.apply_backlog_bytes.saturating_sub(report.bytes);
+        self.raw.advance_apply_to(report.index);
+        self.cut = report.cut.or(self.cut);
+        self.release_reads();
+        self.publish_lease();
+        self.publish_progress();
+        let cache_bytes_max = self.config.cache_bytes_max;
+        self.raw.mut_store().shrink_cache(report.index, cache_bytes_max);
+    }
+}

@@ -1,0 +1,196 @@
+//! One replica of one region: raft's state machine and what waits on it. No input or output happens here: each call takes
+//! what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
+//!
+//! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `ready` (effects out), `applied`, `transfer`.
+
+mod applied;
+mod observe;
+mod propose;
+mod read;
+mod ready;
+mod step;
+mod tick;
+mod transfer;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use nokv_engine::RaftLog;
+use nokv_proto::metapb;
+use nokv_transport::{RegionId, StoreId};
+use raft::{Config as RaftConfig, RawNode, ReadOnlyOption};
+
+use crate::apply::InFlight;
+use crate::gate::{Gate, GateState, Role};
+use crate::lease::Lease;
+use crate::log_storage::LogStorage;
+use crate::message::{Proposal, Waiter};
+use crate::records::ApplyRecord;
+use crate::{Config, MonotonicTime, RegionExt, StoreError};
+
+/// raft's index and term in a region's first moment: above 0, since raft-rs has faults at 0.
+pub const INITIAL_INDEX: u64 = 5;
+/// See [`INITIAL_INDEX`].
+pub const INITIAL_TERM: u64 = 5;
+
+/// A replica.
+///
+/// Invariants: the gate is open only while this peer leads, has applied an entry of its own term and holds the lease;
+/// `in_flight` is ordered by index and holds only entries of this leadership not yet handed to apply.
+pub struct Peer {
+    config: Arc<Config>,
+    region: Arc<metapb::Region>,
+    me: metapb::Peer,
+    raw: RawNode<LogStorage>,
+    gate: Arc<Gate>,
+    lease: Lease,
+    /// Arrived since the last round.
+    proposals: Vec<(Proposal, Waiter)>,
+    in_flight: VecDeque<InFlight>,
+    reads: read::Reads,
+    applied_index: u64,
+    applied_term: u64,
+    /// Bytes of entries handed to apply and not yet reported as applied.
+    apply_backlog_bytes: usize,
+    /// Entries that every replica has applied, to be removed with the next round.
+    cut: Option<(u64, u64)>,
+    /// Until then nobody gets a vote: see [`Config::vote_silence`].
+    silent_until: MonotonicTime,
+    timeouts: fastrand::Rng,
+    /// The (term, role) for which the election timeout was drawn.
+    timeout_drawn_for: Option<(u64, raft::StateRole)>,
+    /// Term and vote as last handed to the disk.
+    written_term_and_vote: (u64, u64),
+}
+
+impl Peer {
+    /// Brings a replica up from what the disk holds.
+    ///
+    /// # Errors
+    /// If the records do not fit together.
+    pub fn load(
+        config: Arc<Config>,
+        log: Arc<dyn RaftLog>,
+        store: StoreId,
+        region: metapb::Region,
+        apply: &ApplyRecord,
+        logger: &slog::Logger,
+        now: MonotonicTime,
+    ) -> Result<Self, StoreError> {
+        let id = region.region_id();
+        let me = *region
+            .peer_on(store)
+            .ok_or(StoreError::Unreadable { region: id, what: "its member list (this store is not in it)" })?;
+        let storage = LogStorage::load(log, &region, apply)?;
+        let fault = |error: raft::Error| StoreError::Raft { region: id, reason: error.to_string() };
+        let logger = logger.new(slog::o!("region" => id.0, "peer" => me.id));
+        let raw = RawNode::new(&raft_config(&config, me.id, apply.applied_index), storage, &logger).map_err(fault)?;
+        let hard_state = raw.raft.hard_state();
+        let region = Arc::new(region);
+        let gate = Arc::new(Gate::new(GateState {
+            region: region.clone(),
+            peer: me,
+            role: Role::Follower,
+            term: hard_state.term,
+            leader: None,
+        }));
+        let never_voted = hard_state.term <= INITIAL_TERM;
+        let silent_until = if never_voted { now } else { now + config.vote_silence() };
+        Ok(Self {
+            timeouts: fastrand::Rng::with_seed(config.seed ^ me.id.rotate_left(32) ^ hard_state.term),
+            config,
+            region,
+            me,
+            raw,
+            gate,
+            lease: Lease::default(),
+            proposals: Vec::new(),
+            in_flight: VecDeque::new(),
+            reads: read::Reads::default(),
+            applied_index: apply.applied_index,
+            applied_term: apply.applied_term,
+            apply_backlog_bytes: 0,
+            cut: None,
+            silent_until,
+            timeout_drawn_for: None,
+            written_term_and_vote: (hard_state.term, hard_state.vote),
+        })
+    }
+
+    /// The region's id.
+    pub fn region_id(&self) -> RegionId {
+        self.region.region_id()
+    }
+
+    /// The region as applied.
+    pub fn region(&self) -> &Arc<metapb::Region> {
+        &self.region
+    }
+
+    /// This store's peer.
+    pub fn me(&self) -> &metapb::Peer {
+        &self.me
+    }
+
+    /// The gate that request threads look at.
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    /// Whether raft believes that it leads.
+    pub fn leads(&self) -> bool {
+        self.raw.raft.state == raft::StateRole::Leader
+    }
+
+    /// raft's term.
+    pub fn term(&self) -> u64 {
+        self.raw.raft.term
+    }
+
+    /// Whether everything committed before this leadership is applied here.
+    fn caught_up_with_term(&self) -> bool {
+        self.applied_term == self.term()
+    }
+
+    /// The leader as far as raft knows.
+    fn leader(&self) -> Option<metapb::Peer> {
+        self.region.peer(nokv_transport::PeerId(self.raw.raft.leader_id)).copied()
+    }
+
+    fn not_leader(&self) -> crate::RegionError {
+        let leader = self.leader().filter(|leader| leader.id != self.me.id);
+        crate::RegionError::NotLeader { region: self.region_id(), leader }
+    }
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer")
+            .field("region", &self.region.id)
+            .field("peer", &self.me.id)
+            .field("term", &self.term())
+            .field("applied", &self.applied_index)
+            .finish_non_exhaustive()
+    }
+}
+
+fn raft_config(config: &Config, id: u64, applied: u64) -> RaftConfig {
+    RaftConfig {
+        id,
+        applied,
+        election_tick: config.election_ticks_min,
+        min_election_tick: config.election_ticks_min,
+        max_election_tick: config.election_ticks_max,
+        heartbeat_tick: config.heartbeat_ticks,
+        pre_vote: true,
+        check_quorum: true,
+        batch_append: true,
+        skip_bcast_commit: false,
+        read_only_option: ReadOnlyOption::Safe,
+        max_size_per_msg: config.message_bytes_max,
+        max_inflight_msgs: config.inflight_messages_max,
+        max_uncommitted_size: config.uncommitted_bytes_max,
+        max_committed_size_per_ready: config.committed_bytes_max,
+        priority: 0,
+    }
+}

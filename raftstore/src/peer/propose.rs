@@ -1,0 +1,113 @@
+//! A write wants to be replicated. Proposals that arrive in one round become as few log entries as their size allows.
+//! Each is refused if the term or the epoch of the view that it was made from has moved.
+
+use nokv_proto::metapb::RegionEpoch;
+
+use super::Peer;
+use crate::apply::InFlight;
+use crate::entry::{WRITE_HEADER_BYTES, begin_write, cut_log};
+use crate::message::{Proposal, Waiter};
+use crate::{MonotonicTime, RegionError, RegionExt};
+
+impl Peer {
+    /// Takes a proposal in, or tells its waiter at once why not.
+    pub fn propose(&mut self, proposal: Proposal, waiter: Waiter) {
+        match self.check(&proposal) {
+            Ok(()) => self.proposals.push((proposal, waiter)),
+            Err(error) => waiter.tell(Err(error)),
+        }
+    }
+
+    fn check(&self, proposal: &Proposal) -> Result<(), RegionError> {
+        if !self.leads() {
+            return Err(self.not_leader());
+        }
+        if proposal.term != self.term() {
+            return Err(RegionError::StaleCommand);
+        }
+        if proposal.epoch.version != self.region.epoch().version {
+            return Err(RegionError::EpochNotMatch { current: vec![self.region.as_ref().clone()] });
+        }
+        let bytes = proposal.batch.encoded_bytes() + WRITE_HEADER_BYTES;
+        if bytes > self.config.entry_bytes_max {
+            return Err(RegionError::RaftEntryTooLarge {
+                region: self.region_id(),
+                entry_bytes: bytes as u64,
+                entry_bytes_max: self.config.entry_bytes_max as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// Hands the round's proposals to raft, as entries of about the target size. `observe` has run: if this peer lost its
+    /// leadership since they were taken in, they are gone, so that raft never forwards one.
+    pub(super) fn flush_proposals(&mut self, now: MonotonicTime) {
+        if self.proposals.is_empty() {
+            return;
+        }
+        let mut proposals = std::mem::take(&mut self.proposals);
+        let mut data = Vec::new();
+        let mut epoch = RegionEpoch::default();
+        let mut waiters = Vec::new();
+        for (proposal, waiter) in proposals.drain(..) {
+            let full = data.len() + proposal.batch.encoded_bytes() > self.config.entry_bytes_target;
+            if !data.is_empty() && (full || proposal.epoch != epoch) {
+                self.propose_entry(std::mem::take(&mut data), std::mem::take(&mut waiters));
+            }
+            if data.is_empty() {
+                epoch = proposal.epoch;
+                begin_write(&mut data, epoch);
+            }
+            data.extend_from_slice(proposal.batch.as_slice());
+            waiters.push(waiter);
+        }
+        self.propose_entry(data, waiters);
+        self.proposals = proposals;
+        self.lease.appended(self.raw.raft.raft_log.last_index(), now);
+    }
+
+    fn propose_entry(&mut self, data: Vec<u8>, waiters: Vec<Waiter>) {
+        let last_before = self.raw.raft.raft_log.last_index();
+        let outcome = self.raw.propose(Vec::new(), data);
+        let index = self.raw.raft.raft_log.last_index();
+        match outcome {
+            Ok(()) => {
+                debug_assert_eq!(index, last_before + 1, "a leader appends what it accepts");
+                self.in_flight.push_back(InFlight { index, term: self.term(), waiters });
+            }
+            Err(_) => {
+                let error = self.why_dropped();
+                waiters.into_iter().for_each(|waiter| waiter.tell(Err(error.clone())));
+            }
+        }
+    }
+
+    /// raft-rs drops proposals without saying why; these are its reasons.
+    fn why_dropped(&self) -> RegionError {
+        if !self.leads() {
+            return self.not_leader();
+        }
+        if let Some(heir) = self.raw.raft.lead_transferee {
+            let leader = self.region.peer(nokv_transport::PeerId(heir)).copied();
+            return RegionError::NotLeader { region: self.region_id(), leader };
+        }
+        let reason = format!("region {} has too many bytes that are not committed yet", self.region.id);
+        RegionError::ServerIsBusy { reason, backoff_ms: 100 }
+    }
+
+    /// Proposes to cut the log once all replicas hold more than the slack beyond its beginning.
+    pub(super) fn propose_log_cut(&mut self) {
+        if !self.leads() || self.raw.raft.lead_transferee.is_some() {
+            return;
+        }
+        let matched = self.raw.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0);
+        let index = matched.min(self.applied_index);
+        if index < self.raw.store().truncated_index() + self.config.log_entries_slack {
+            return;
+        }
+        if let Ok(term) = self.raw.raft.raft_log.term(index) {
+            // If it is dropped, the next tick proposes it again.
+            let _ = self.raw.propose(Vec::new(), cut_log(index, term));
+        }
+    }
+}

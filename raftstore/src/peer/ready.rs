@@ -1,0 +1,112 @@
+//! What raft wants done, as data: `collect` gathers what this round must write and may send; `persisted` tells raft that
+//! it is on disk, and gathers what had to wait for that. Between the two the caller syncs once for all regions.
+
+use nokv_proto::raft_serverpb::RaftMessage;
+use nokv_transport::{PeerId, StoreId};
+use protobuf::Message as _;
+use raft::eraftpb::{Entry, HardState, Message};
+use raft::{Ready, Storage as _};
+
+use super::Peer;
+use crate::apply::ApplyTask;
+use crate::log_cache::entry_bytes;
+use crate::round::Round;
+use crate::{MonotonicTime, RegionExt, StoreError};
+
+impl Peer {
+    /// Adds this peer's share to the round. Nothing of it may leave out of order: first messages any time, the log
+    /// synced, then [`Peer::persisted`].
+    pub fn collect(&mut self, now: MonotonicTime, round: &mut Round) -> Result<(), StoreError> {
+        self.observe();
+        self.flush_proposals(now);
+        self.ask_quorum(now);
+        if let Some((index, term)) = self.cut.take() {
+            self.raw.mut_store().cut(index, term, &mut round.log);
+        }
+        if self.apply_backlog_bytes > self.config.apply_backlog_bytes_max || !self.raw.has_ready() {
+            return Ok(());
+        }
+        let mut ready = self.raw.ready();
+        self.confirm_reads(ready.take_read_states());
+        round.first_messages.extend(ready.take_messages().into_iter().filter_map(|message| self.seal(&message)));
+        round
+            .last_messages
+            .extend(ready.take_persisted_messages().into_iter().filter_map(|message| self.seal(&message)));
+        self.apply(ready.take_committed_entries(), round);
+        self.write(&ready, round)?;
+        self.publish_lease();
+        round.readies.push((self.region_id(), ready));
+        Ok(())
+    }
+
+    /// The round is on disk: adds what had to wait for it.
+    pub fn persisted(&mut self, ready: Ready, round: &mut Round) {
+        let mut light = self.raw.advance_append(ready);
+        round.last_messages.extend(light.take_messages().into_iter().filter_map(|message| self.seal(&message)));
+        self.apply(light.take_committed_entries(), round);
+        if self.leads() {
+            self.lease.committed(self.raw.raft.raft_log.committed, self.config.lease());
+        }
+        self.publish_lease();
+        self.publish_progress();
+    }
+
+    /// Whether raft has more to do.
+    pub fn has_more(&self) -> bool {
+        self.cut.is_some() || self.raw.has_ready()
+    }
+
+    /// The commit index alone is not worth a write: it is learned again, and what was applied is known to be committed.
+    fn write(&mut self, ready: &Ready, round: &mut Round) -> Result<(), StoreError> {
+        self.raw.mut_store().append(ready.entries(), &mut round.log)?;
+        let hard_state: HardState = match ready.hs() {
+            Some(state) => state.clone(),
+            None => self.raw.raft.hard_state(),
+        };
+        let term_and_vote = (hard_state.term, hard_state.vote);
+        if term_and_vote != self.written_term_and_vote {
+            self.written_term_and_vote = term_and_vote;
+            self.raw.mut_store().set_hard_state(&hard_state, &mut round.log);
+        }
+        round.sync |= ready.must_sync();
+        Ok(())
+    }
+
+    fn apply(&mut self, entries: Vec<Entry>, round: &mut Round) {
+        let Some(last) = entries.last() else { return };
+        let mut in_flight = Vec::new();
+        while self.in_flight.front().is_some_and(|front| front.index <= last.index) {
+            in_flight.extend(self.in_flight.pop_front());
+        }
+        let bytes = entries.iter().map(entry_bytes).sum();
+        self.apply_backlog_bytes += bytes;
+        round.apply.push(ApplyTask { region_id: self.region_id(), entries, in_flight, bytes });
+    }
+
+    /// Puts a raft message into our envelope. `None` if its addressee is no member (any more).
+    fn seal(&self, message: &Message) -> Option<(StoreId, RaftMessage)> {
+        let to = *self.region.peer(PeerId(message.to))?;
+        let bytes = message.write_to_bytes().expect("raft fills every field of the messages it makes");
+        let envelope = RaftMessage {
+            region_id: self.region.id,
+            from_peer: Some(self.me),
+            to_peer: Some(to),
+            message: bytes.into(),
+            region_epoch: Some(self.region.epoch()),
+            ..Default::default()
+        };
+        Some((StoreId(to.store_id), envelope))
+    }
+
+    /// Tells raft that messages to the peer on `store` were lost.
+    pub fn unreachable(&mut self, store: StoreId) {
+        if let Some(peer) = self.region.peer_on(store).map(|peer| peer.id).filter(|_| self.leads()) {
+            self.raw.report_unreachable(peer);
+        }
+    }
+
+    /// First index of the log, for tests and tools.
+    pub fn first_index(&self) -> u64 {
+        self.raw.store().first_index().unwrap_or(0)
+    }
+}

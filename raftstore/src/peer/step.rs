@@ -1,0 +1,82 @@
+//! A raft message arrives: everything that its envelope claims is checked before raft sees it, since raft-rs trusts its
+//! input and panics, or answers wrongly, where the rules of `docs/invariants.md` are not kept.
+
+use nokv_proto::raft_serverpb::RaftMessage;
+use nokv_transport::PeerId;
+use protobuf::Message as _;
+use raft::eraftpb::{Message, MessageType};
+
+use super::Peer;
+use crate::{MonotonicTime, RegionExt, StoreError};
+
+/// The context by which raft-rs marks a campaign that its leader ordered.
+const CAMPAIGN_TRANSFER: &[u8] = b"CampaignTransfer";
+
+impl Peer {
+    /// Takes in a message from another peer. Messages that do not fit are dropped: raft repeats what matters.
+    ///
+    /// # Errors
+    /// [`StoreError::LogLost`] if the leader counts on entries that this store does not have.
+    pub fn step(&mut self, envelope: RaftMessage, now: MonotonicTime) -> Result<(), StoreError> {
+        let Some(message) = self.open(&envelope) else { return Ok(()) };
+        if self.keeps_silent(&message, now) {
+            return Ok(());
+        }
+        self.check_log_kept(&message)?;
+        match self.raw.step(message) {
+            Ok(()) | Err(raft::Error::StepPeerNotFound | raft::Error::StepLocalMsg | raft::Error::ProposalDropped) => {
+                Ok(())
+            }
+            Err(error) => Err(StoreError::Raft { region: self.region_id(), reason: error.to_string() }),
+        }
+    }
+
+    /// The raft message, if its envelope names this peer, a sender that may be a member, and a kind that peers send.
+    fn open(&self, envelope: &RaftMessage) -> Option<Message> {
+        let from = envelope.from_peer?;
+        if envelope.to_peer? != self.me {
+            return None;
+        }
+        // A sender that is no member here may be one by a change that we have not applied yet, but only if it knows
+        // more than we do.
+        let known = self.region.peer(PeerId(from.id)).is_some();
+        let newer = envelope.region_epoch.is_some_and(|epoch| epoch.conf_ver > self.region.epoch().conf_ver);
+        if !known && !newer {
+            return None;
+        }
+        let message = Message::parse_from_carllerche_bytes(&envelope.message).ok()?;
+        (message.from == from.id && message.to == self.me.id && peers_send(message.get_msg_type())).then_some(message)
+    }
+
+    /// Whether a vote is asked for while this store may still be bound by a promise that it has forgotten.
+    fn keeps_silent(&self, message: &Message, now: MonotonicTime) -> bool {
+        let asks = matches!(message.get_msg_type(), MessageType::MsgRequestVote | MessageType::MsgRequestPreVote);
+        asks && now < self.silent_until && message.context != CAMPAIGN_TRANSFER
+    }
+
+    /// A heart-beat carries no more than what this peer once acknowledged; if that is beyond our log, we lost data.
+    fn check_log_kept(&self, message: &Message) -> Result<(), StoreError> {
+        let last = self.raw.raft.raft_log.last_index();
+        if message.get_msg_type() == MessageType::MsgHeartbeat && message.term >= self.term() && message.commit > last {
+            return Err(StoreError::LogLost { region: self.region_id(), expected: message.commit, actual: last });
+        }
+        Ok(())
+    }
+}
+
+/// The kinds that cross between nodes. Read indexes and proposals are never forwarded by raft: a forwarded read index can
+/// confirm a later read, and a forwarded proposal has nobody who waits for it.
+fn peers_send(kind: MessageType) -> bool {
+    matches!(
+        kind,
+        MessageType::MsgAppend
+            | MessageType::MsgAppendResponse
+            | MessageType::MsgRequestVote
+            | MessageType::MsgRequestVoteResponse
+            | MessageType::MsgRequestPreVote
+            | MessageType::MsgRequestPreVoteResponse
+            | MessageType::MsgHeartbeat
+            | MessageType::MsgHeartbeatResponse
+            | MessageType::MsgTimeoutNow
+    )
+}

@@ -1,0 +1,51 @@
+//! Time passes: raft's tick, and what must not wait for ever.
+//! Election timeouts are drawn from the seed, in place of raft-rs' own entropy.
+
+use super::{INITIAL_TERM, Peer};
+use crate::{MonotonicTime, StoreError};
+
+impl Peer {
+    /// One raft tick.
+    pub fn tick(&mut self, now: MonotonicTime) {
+        self.draw_timeout();
+        self.raw.tick();
+        self.tick_reads(now);
+        self.propose_log_cut();
+        let spare =
+            if self.applied_index == self.raw.raft.raft_log.last_index() { 0 } else { self.config.cache_bytes_max };
+        let held_by_all = self.held_by_all();
+        self.raw.mut_store().shrink_cache(held_by_all, spare);
+    }
+
+    /// Campaigns without waiting for the timeout, if the group has never had a leader: for the peer that the topology
+    /// names as the first one.
+    ///
+    /// # Errors
+    /// If raft cannot.
+    pub fn campaign_first(&mut self) -> Result<(), StoreError> {
+        if self.term() != INITIAL_TERM {
+            return Ok(());
+        }
+        self.raw.campaign().map_err(|error| StoreError::Raft { region: self.region_id(), reason: error.to_string() })
+    }
+
+    /// Draws an election timeout whenever raft-rs drew one: on every change of term or role.
+    fn draw_timeout(&mut self) {
+        let era = (self.term(), self.raw.raft.state);
+        if self.timeout_drawn_for == Some(era) {
+            return;
+        }
+        self.timeout_drawn_for = Some(era);
+        let ticks = self.timeouts.usize(self.config.election_ticks_min..self.config.election_ticks_max);
+        self.raw.raft.set_randomized_election_timeout(ticks);
+    }
+
+    /// The last entry that is applied here and, as far as a leader knows, held by every replica.
+    fn held_by_all(&self) -> u64 {
+        let applied = self.applied_index;
+        if !self.leads() {
+            return applied;
+        }
+        self.raw.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0).min(applied)
+    }
+}

@@ -1,0 +1,189 @@
+//! The records that replication keeps beside the data, byte by byte: which regions a store holds, how far each has
+//! applied, raft's own state. Each begins with a version byte.
+
+use bytes::{Buf, BufMut, Bytes};
+use nokv_engine::{Cf, Engine, ReadView, raft_keys};
+use nokv_proto::metapb::Region;
+use nokv_transport::{RegionId, StoreId};
+use prost::Message as _;
+use raft::eraftpb::HardState;
+
+use crate::StoreError;
+
+const VERSION: u8 = 1;
+
+/// Whether a store's replica of a region lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Liveness {
+    /// It takes part.
+    Normal = 0,
+    /// It was removed or merged away; the record stays so that no late message raises it again.
+    Tombstone = 1,
+}
+
+/// A store's record of one region.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegionRecord {
+    /// Whether the replica lives.
+    pub liveness: Liveness,
+    /// The region as of the applied index.
+    pub region: Region,
+}
+
+impl RegionRecord {
+    /// Version byte, liveness byte, then the region as protobuf.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(2 + self.region.encoded_len());
+        out.put_u8(VERSION);
+        out.put_u8(self.liveness as u8);
+        self.region.encode(&mut out).expect("a Vec grows as needed");
+        out
+    }
+
+    /// Reads a record; `None` if it is corrupt or newer than this program.
+    pub fn decode(mut bytes: Bytes) -> Option<Self> {
+        if bytes.try_get_u8().ok()? != VERSION {
+            return None;
+        }
+        let liveness = match bytes.try_get_u8().ok()? {
+            0 => Liveness::Normal,
+            1 => Liveness::Tombstone,
+            _ => return None,
+        };
+        Some(Self { liveness, region: Region::decode(bytes).ok()? })
+    }
+}
+
+/// How far a replica has applied its log, and where the log begins. Written in the same batch as the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApplyRecord {
+    /// Last entry whose effects are in the engine.
+    pub applied_index: u64,
+    /// Its term.
+    pub applied_term: u64,
+    /// Last entry that was cut from the log; entries after it are there.
+    pub truncated_index: u64,
+    /// Its term.
+    pub truncated_term: u64,
+}
+
+impl ApplyRecord {
+    /// Version byte, then the four numbers as little-endian u64.
+    pub fn encode(&self) -> [u8; 33] {
+        let mut out = [0; 33];
+        let mut rest = out.as_mut_slice();
+        rest.put_u8(VERSION);
+        rest.put_u64_le(self.applied_index);
+        rest.put_u64_le(self.applied_term);
+        rest.put_u64_le(self.truncated_index);
+        rest.put_u64_le(self.truncated_term);
+        out
+    }
+
+    /// Reads a record; `None` if it is corrupt or newer than this program.
+    pub fn decode(mut bytes: &[u8]) -> Option<Self> {
+        if bytes.try_get_u8().ok()? != VERSION {
+            return None;
+        }
+        let record = Self {
+            applied_index: bytes.try_get_u64_le().ok()?,
+            applied_term: bytes.try_get_u64_le().ok()?,
+            truncated_index: bytes.try_get_u64_le().ok()?,
+            truncated_term: bytes.try_get_u64_le().ok()?,
+        };
+        bytes.is_empty().then_some(record)
+    }
+
+    /// The record of `region` in `view`.
+    ///
+    /// # Errors
+    /// If it is missing or unreadable.
+    pub fn load(view: &impl ReadView, region: RegionId) -> Result<Self, StoreError> {
+        let bytes = view.get(Cf::Raft, &raft_keys::apply_state_key(region.0))?;
+        bytes.and_then(|bytes| Self::decode(&bytes)).ok_or(StoreError::Unreadable { region, what: "its apply state" })
+    }
+}
+
+/// raft's hard state: version byte, then term, vote and commit as little-endian u64.
+pub fn encode_hard_state(state: &HardState) -> Bytes {
+    let mut out = Vec::with_capacity(25);
+    out.put_u8(VERSION);
+    out.put_u64_le(state.term);
+    out.put_u64_le(state.vote);
+    out.put_u64_le(state.commit);
+    Bytes::from(out)
+}
+
+/// Reads what [`encode_hard_state`] wrote; `None` if it is corrupt or newer than this program.
+pub fn decode_hard_state(mut bytes: &[u8]) -> Option<HardState> {
+    if bytes.try_get_u8().ok()? != VERSION {
+        return None;
+    }
+    let mut state = HardState::default();
+    state.term = bytes.try_get_u64_le().ok()?;
+    state.vote = bytes.try_get_u64_le().ok()?;
+    state.commit = bytes.try_get_u64_le().ok()?;
+    bytes.is_empty().then_some(state)
+}
+
+/// Whose directory this is: version byte, cluster id, store id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreIdent {
+    /// The cluster; 0 while no placement service has given one.
+    pub cluster: u64,
+    /// The store.
+    pub store: StoreId,
+}
+
+impl StoreIdent {
+    /// The record's bytes.
+    pub fn encode(&self) -> [u8; 17] {
+        let mut out = [0; 17];
+        let mut rest = out.as_mut_slice();
+        rest.put_u8(VERSION);
+        rest.put_u64_le(self.cluster);
+        rest.put_u64_le(self.store.0);
+        out
+    }
+
+    /// The identity kept in `engine`, or `None` if it was never given one.
+    ///
+    /// # Errors
+    /// [`StoreError::Mismatch`] if the record is of another version.
+    pub fn load(engine: &impl Engine) -> Result<Option<Self>, StoreError> {
+        let Some(bytes) = engine.get(Cf::Raft, &raft_keys::store_ident_key())? else {
+            return Ok(None);
+        };
+        let decode = |mut bytes: &[u8]| {
+            (bytes.try_get_u8().ok()? == VERSION).then_some(())?;
+            let cluster = bytes.try_get_u64_le().ok()?;
+            let store = StoreId(bytes.try_get_u64_le().ok()?);
+            bytes.is_empty().then_some(Self { cluster, store })
+        };
+        decode(&bytes).map(Some).ok_or_else(|| {
+            StoreError::Mismatch("the directory's identity record is of another version of this program".to_owned())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_back_as_they_were() {
+        let apply = ApplyRecord { applied_index: 9, applied_term: 6, truncated_index: 5, truncated_term: 5 };
+        assert_eq!(ApplyRecord::decode(&apply.encode()), Some(apply));
+        assert_eq!(ApplyRecord::decode(&apply.encode()[..32]), None);
+        let record = RegionRecord {
+            liveness: Liveness::Tombstone,
+            region: Region { id: 7, start_key: Bytes::from_static(b"a"), ..Default::default() },
+        };
+        assert_eq!(RegionRecord::decode(record.encode().into()), Some(record));
+        assert_eq!(RegionRecord::decode(Bytes::from_static(&[2, 0])), None);
+        let mut hard = HardState::default();
+        (hard.term, hard.vote, hard.commit) = (4, 2, 17);
+        assert_eq!(decode_hard_state(&encode_hard_state(&hard)), Some(hard));
+    }
+}

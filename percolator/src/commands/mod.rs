@@ -1,0 +1,29 @@
+//! The commands, one file each. A read takes a view and answers; a write takes a view and returns an
+//! [`Outcome`](crate::Outcome): what to replicate, and what to answer once that is applied.
+
+mod batch_get;
+mod batch_rollback;
+mod check_txn_status;
+mod cleanup;
+mod commit;
+mod get;
+mod mvcc_by_key;
+mod prewrite;
+mod resolve_lock;
+mod scan;
+mod scan_cursors;
+mod scan_lock;
+mod txn_heart_beat;
+
+pub use batch_get::BatchGet;
+pub use batch_rollback::BatchRollback;
+pub use check_txn_status::{CheckTxnStatus, CheckTxnStatusReply, StatusAction, TxnStatus};
+pub use cleanup::Cleanup;
+pub use commit::Commit;
+pub use get::Get;
+pub use mvcc_by_key::{MvccByKey, MvccInfo, MvccWrite};
+pub use prewrite::{Prewrite, PrewriteReply};
+pub use resolve_lock::{FindTxnLocks, FindTxnLocksReply, ResolveLock};
+pub use scan::{Pair, Scan, ScanReply};
+pub use scan_lock::{ScanLock, ScanLockReply};
+pub use txn_heart_beat::TxnHeartBeat;

@@ -19,3 +19,13 @@ build_nokv() {
 
 # Where cargo puts a program. The profile `dev` has a folder of another name.
 build_output() { printf '%s/%s/%s\n' "$CARGO_TARGET_DIR" "${1/#dev/debug}" "$2"; }
+
+# Prints the path of an example of one of our crates, after building it. $1: profile, $2: crate, $3: example.
+build_example() {
+  local root
+  root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
+  # shellcheck source=scripts/setup.sh
+  source "$root/scripts/setup.sh" || return 1
+  (cd "$root" && cargo build --locked -p "$2" --example "$3" --profile "$1") >&2 || return 1
+  build_output "$1" "examples/$3"
+}

@@ -88,6 +88,7 @@ class MapOfACrate(unittest.TestCase):
     def test_every_file_is_on_the_map(self):
         self.assertEqual(self.breaches("//! - `get`: reads\n//! put.rs  writes\n", "get.rs", "put.rs"), [])
         self.assertEqual(self.breaches("//! - `get`: reads\n", "get.rs", "put.rs"), ["crate/src/put.rs"])
+        self.assertEqual(self.breaches("//! [`get`](get()), [`put`]: both\n", "get.rs", "put.rs", "get_tests.rs"), [])
 
     def test_a_word_in_prose_is_no_mention(self):
         self.assertEqual(self.breaches("//! We get things.\n", "get.rs"), ["crate/src/get.rs"])

@@ -1,0 +1,171 @@
+#!/usr/bin/env bash
+# Shows, on real processes and real data, that nothing acknowledged is lost: loads this machine's Debian package index
+# in transactions that span both regions, while it kills nodes with kill -9 and freezes them; then looks at everything
+# from outside. Ends with status 0 only if every check held. Runs on ports and in a directory of its own.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+Usage: scripts/recovery_scenarios.sh [--seconds N] [--seed N] [--workdir DIR] [--release]
+  --seconds N     how long the load lasts, during which nodes are killed (default: 120)
+  --seed N        which nodes, when: the same seed makes the same choices (default: the present time)
+  --workdir DIR   new or empty (default: a new one under artifacts/recovery)
+  --release       build with full optimisation (default: the tests' profile)
+END
+}
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+SECONDS_OF_LOAD=120 SEED=$(date +%s) WORKDIR="" PROFILE=dev
+while (($# > 0)); do
+  case $1 in
+    --seconds | --seed | --workdir)
+      (($# > 1)) || { echo "recovery_scenarios: $1 needs a value" >&2 && exit 2; }
+      case $1 in --seconds) SECONDS_OF_LOAD=$2 ;; --seed) SEED=$2 ;; --workdir) WORKDIR=$2 ;; esac
+      shift 2
+      ;;
+    --release) PROFILE=release && shift ;;
+    -h | --help) usage && exit 0 ;;
+    *) echo "recovery_scenarios: unknown argument: $1" >&2 && usage >&2 && exit 2 ;;
+  esac
+done
+WORKDIR=$(realpath -m "${WORKDIR:-$ROOT/artifacts/recovery/$(date +%Y%m%d-%H%M%S)}")
+if [[ -n $(ls -A "$WORKDIR" 2>/dev/null) ]]; then
+  echo "recovery_scenarios: $WORKDIR is not empty" >&2 && exit 2
+fi
+mkdir -p "$WORKDIR"
+CONFIG="$WORKDIR/topology.json" STANZAS="$WORKDIR/stanzas" LEDGER="$WORKDIR/ledger" EVENTS="$WORKDIR/events"
+readonly ROOT WORKDIR PROFILE CONFIG STANZAS LEDGER EVENTS SECONDS_OF_LOAD SEED
+# Longer than any election: a frozen leader must have been replaced before it wakes.
+readonly FREEZE_SECONDS=5
+# shellcheck source=scripts/lib/nodes.sh
+source "$ROOT/scripts/lib/nodes.sh"
+# shellcheck source=scripts/lib/build.sh
+source "$ROOT/scripts/lib/build.sh"
+
+say() { printf '\n== %s\n' "$*"; }
+now_ms() { date +%s%3N; }
+event() { printf '%s %s\n' "$(now_ms)" "$*" | tee -a "$EVENTS"; }
+loader() { "$LOADER" "$@" --config "$CONFIG" --stanzas "$STANZAS" --ledger "$LEDGER"; }
+
+# The package index of this machine, or what is installed on it where there is no index.
+collect_stanzas() {
+  apt-cache dumpavail >"$STANZAS" 2>/dev/null || true
+  [[ -s $STANZAS ]] || cp /var/lib/dpkg/status "$STANZAS"
+  printf '%s stanzas, %s bytes\n' "$(grep -c '^Package:' "$STANZAS")" "$(stat --format=%s "$STANZAS")"
+}
+
+kill_and_restart() {
+  local name=$1
+  event "kill -9 $name"
+  nodes_kill "$name"
+  sleep "$((1 + RANDOM % 3))"
+  nodes_start "$name"
+  nodes_wait_ready "$name" 60
+  event "started $name"
+}
+
+freeze() {
+  local name=$1
+  event "SIGSTOP $name for $FREEZE_SECONDS s"
+  kill -STOP "${NODE_PID[$name]}"
+  sleep "$FREEZE_SECONDS"
+  kill -CONT "${NODE_PID[$name]}"
+  event "SIGCONT $name"
+}
+
+# One node at a time, so that a quorum is always there, for as long as the loader (process $1) runs.
+disturb_while() {
+  local round=0 name
+  while sleep "$((2 + RANDOM % 3))" && nodes_alive "$1"; do
+    round=$((round + 1))
+    # In this shell, not in $( ): a subshell would not advance the random numbers.
+    name=${NODES[1 + RANDOM % (${#NODES[@]} - 1)]}
+    case $((round % 6)) in
+      3) freeze "$name" ;;
+      0) kill_and_restart tso ;;
+      *) kill_and_restart "$name" ;;
+    esac
+  done
+}
+
+load_under_kills() {
+  local loader_pid
+  say "loading for about $SECONDS_OF_LOAD s while nodes die (seed $SEED)"
+  loader load --seconds "$SECONDS_OF_LOAD" 9>&- &
+  loader_pid=$!
+  disturb_while "$loader_pid"
+  wait "$loader_pid"
+}
+
+verify() {
+  say "$1"
+  python3 "$NODES_LIB/topology.py" leaders "$CONFIG" 30
+  loader verify
+  python3 "$NODES_LIB/topology.py" replicas "$CONFIG" 60
+}
+
+kill_everything_at_once() {
+  local name
+  say "kill -9 of every process at once, then start them again"
+  for name in "${NODES[@]}"; do
+    kill -KILL "${NODE_PID[$name]}"
+  done
+  for name in "${NODES[@]}"; do
+    wait "${NODE_PID[$name]}" 2>/dev/null || true
+    nodes_forget "$name"
+  done
+  nodes_start_all
+}
+
+# Must fail, with a clear error, before its own deadline; 124 is the patience of `timeout`.
+must_be_refused() {
+  local status=0 began
+  began=$(now_ms)
+  timeout 60 "$NOKV" "$@" --config "$CONFIG" 2>&1 || status=$?
+  printf '  (status %s after %s ms)\n' "$status" "$(($(now_ms) - began))"
+  ((status != 0 && status != 124)) || { echo "nokv $1 must be refused without a quorum" >&2 && return 1; }
+}
+
+without_a_quorum() {
+  say "two of three stores down: an error within the deadline, nothing hangs, service resumes by itself"
+  nodes_kill "${NODES[1]}"
+  nodes_kill "${NODES[2]}"
+  must_be_refused put quorum-probe lost
+  must_be_refused get quorum-probe
+  nodes_start "${NODES[1]}"
+  nodes_start "${NODES[2]}"
+  python3 "$NODES_LIB/topology.py" leaders "$CONFIG" 30
+  "$NOKV" put quorum-probe kept --config "$CONFIG"
+  "$NOKV" delete quorum-probe --config "$CONFIG"
+}
+
+finish() {
+  local status=$?
+  trap '' INT TERM HUP
+  nodes_stop_all
+  if ((status == 0)); then
+    rm -rf "$WORKDIR"/store-* "$WORKDIR/tso" "$STANZAS"
+    say "every check held in $SECONDS s; ledger and logs: $WORKDIR"
+  else
+    say "FAILED (seed $SEED); data, ledger and logs: $WORKDIR"
+  fi
+}
+
+trap 'exit 130' INT TERM HUP
+trap finish EXIT
+NOKV=$(build_nokv "$PROFILE")
+LOADER=$(build_example "$PROFILE" nokv-client recovery_load)
+RANDOM=$((SEED % 32768))
+python3 "$NODES_LIB/topology.py" free-ports "$ROOT/raft_config.example.json" >"$CONFIG"
+collect_stanzas
+nodes_open
+nodes_start_all
+load_under_kills
+verify "after the load: acknowledged whole, refused absent, undetermined whole or absent; replicas alike"
+python3 "$NODES_LIB/ledger.py" "$LEDGER" "$EVENTS"
+kill_everything_at_once
+verify "after the death of everything"
+without_a_quorum
+say "loading what was refused, then the whole index must be there"
+loader mend
+verify "the whole index"

@@ -24,17 +24,41 @@ pub struct WriteBatch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteOp<'a> {
     /// Set `key` to `value`.
-    Put { cf: Cf, key: &'a [u8], value: &'a [u8] },
+    Put {
+        /// Where.
+        cf: Cf,
+        /// The key; may be empty.
+        key: &'a [u8],
+        /// The value; may be empty, and is then still there.
+        value: &'a [u8],
+    },
     /// Remove `key`, if it is there.
-    Delete { cf: Cf, key: &'a [u8] },
-    /// Remove every key from `start` (inclusive) to `end` (exclusive; never empty).
-    DeleteRange { cf: Cf, start: &'a [u8], end: &'a [u8] },
+    Delete {
+        /// Where.
+        cf: Cf,
+        /// The key.
+        key: &'a [u8],
+    },
+    /// Remove every key from `start` (inclusive) to `end` (exclusive). Nothing if `start` ≥ `end`.
+    DeleteRange {
+        /// Where.
+        cf: Cf,
+        /// First key removed.
+        start: &'a [u8],
+        /// First key kept.
+        end: &'a [u8],
+    },
 }
 
 impl WriteBatch {
     /// An empty batch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty batch with room for an encoded form of `capacity_bytes`.
+    pub fn with_capacity_bytes(capacity_bytes: usize) -> Self {
+        Self { encoded: BytesMut::with_capacity(capacity_bytes) }
     }
 
     /// Adds a put.
@@ -61,6 +85,18 @@ impl WriteBatch {
     /// Adds all operations of `other` after those already here.
     pub fn append(&mut self, other: &WriteBatch) {
         self.encoded.extend_from_slice(&other.encoded);
+    }
+
+    /// Adds all operations of an encoded batch after those already here.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if the bytes are not a whole batch; then nothing is added.
+    pub fn append_encoded(&mut self, encoded: &[u8]) -> Result<()> {
+        for op in WriteOps::new(encoded) {
+            op?;
+        }
+        self.encoded.extend_from_slice(encoded);
+        Ok(())
     }
 
     /// Removes every operation and keeps the memory.

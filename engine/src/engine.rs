@@ -1,5 +1,5 @@
 //! The seam: what the cores may ask of a disk. RocksDB and the in-memory engine answer it alike
-//! (one contract suite, `tests/contract.rs`, runs on both).
+//! (one contract suite, `tests/contract/`, runs on both).
 
 use std::fmt::Debug;
 use std::ops::Bound;
@@ -23,7 +23,8 @@ pub trait Engine: Clone + Debug + Send + Sync + 'static {
     ///
     /// With `sync`, returns only when this batch *and every batch written before it* are on disk. Without, a
     /// crash may lose it, but only together with every batch written after it: what survives is always a
-    /// prefix of the batches in the order in which they were written.
+    /// prefix of the batches in the order in which they were written. An empty batch with `sync` is a barrier:
+    /// it puts on disk what was written before it.
     ///
     /// An error that names the disk (see [`crate::Error`]) leaves the engine unusable; the caller must stop.
     fn write(&self, batch: &WriteBatch, sync: bool) -> Result<()>;
@@ -40,6 +41,9 @@ pub trait ReadView: Debug + Send + Sync + 'static {
     fn get(&self, cf: Cf, key: &[u8]) -> Result<Option<Bytes>>;
 
     /// A cursor over the keys within `range`; it never shows a key outside. It starts unpositioned.
+    ///
+    /// To look up the versions of one key in [`Cf::Write`], give a range whose start *and* end begin with that
+    /// encoded key (end: the key and nine bytes `ff`): tables without the key are then skipped by their filter.
     fn cursor(&self, cf: Cf, range: KeyRange<'_>) -> Result<Self::Cursor<'_>>;
 }
 

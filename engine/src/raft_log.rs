@@ -23,7 +23,7 @@ pub trait RaftLog: Debug + Send + Sync + 'static {
     /// The state record of `group`, or `None` if it never had one.
     fn state(&self, group: u64) -> Result<Option<Bytes>>;
 
-    /// The lowest and highest entry index of `group`, or `None` if it holds no entry. Reads the disk: for start-up only.
+    /// The lowest and highest entry index of `group`, or `None` if it holds none. Reads the disk: for start-up only.
     fn bounds(&self, group: u64) -> Result<Option<(u64, u64)>>;
 }
 
@@ -49,15 +49,41 @@ pub struct LogBatch {
 /// One change of one group's log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogOp {
-    /// Adds consecutive entries. Entries after the last of them, up to `stale_last` inclusive, were overruled by a new
-    /// leader and are removed (`stale_last` = the last index before this change; 0 = none).
-    Append { group: u64, entries: Vec<LogEntry>, stale_last: u64 },
+    /// Adds consecutive entries, over older ones of the same indexes. Entries after the last of them, up to
+    /// `stale_last`, were overruled by a new leader and are removed. Without entries nothing happens.
+    Append {
+        /// The raft group.
+        group: u64,
+        /// With indexes that rise by one.
+        entries: Vec<LogEntry>,
+        /// The last index before this change, inclusive; 0 = none.
+        stale_last: u64,
+    },
     /// Replaces the group's state record.
-    State { group: u64, state: Bytes },
+    State {
+        /// The raft group.
+        group: u64,
+        /// The new record, opaque here.
+        state: Bytes,
+    },
     /// Removes the entries from `from` up to but excluding `to`.
-    Cut { group: u64, from: u64, to: u64 },
+    Cut {
+        /// The raft group.
+        group: u64,
+        /// First index removed. The true first one: it decides how the removal is done.
+        from: u64,
+        /// First index kept.
+        to: u64,
+    },
     /// Removes the group's entries below `last` + 1 and its state record.
-    Remove { group: u64, first: u64, last: u64 },
+    Remove {
+        /// The raft group.
+        group: u64,
+        /// The group's first index, as far as is known; entries before it are removed too.
+        first: u64,
+        /// The group's last index.
+        last: u64,
+    },
 }
 
 impl LogBatch {

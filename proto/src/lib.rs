@@ -23,13 +23,14 @@
 //! | `errorpb` | region errors |
 //! | `kvrpcpb` | the context of every request |
 //! | `kvrpcpb_data` | mutations, pairs, locks, key errors, the versions of a key |
-//! | `kvrpcpb_txn`, `kvrpcpb_raw`, `kvrpcpb_region` | requests and answers: transactions, raw keys, regions and upkeep |
+//! | `kvrpcpb_txn`, `kvrpcpb_raw`, `kvrpcpb_region` | requests and answers: transactions, raw keys, regions |
 //! | `kvrpcpb_exec` | where the time of a request went |
 //! | `tinykvpb` | TinyKV's service, and its messages where they differ from TiKV's |
 //! | `tikvpb`, `tikvpb_batch` | TiKV's service; many messages in one frame |
 //! | `raft_serverpb` | what stores say to each other, and keep about their regions |
 //! | `nokvpb` | NoKV's own service between nodes |
-//! | `pdpb`, `pdpb_region`, `pdpb_heartbeat`, `pdpb_gc`, `pdpb_service` | placement: basics, lookups, heartbeats, safe points; its service |
+//! | `pdpb`, `pdpb_region`, `pdpb_heartbeat`, `pdpb_gc` | placement: basics, lookups, heartbeats, safe points |
+//! | `pdpb_service` | placement's service |
 //! | `schedulerpb`, `keyspacepb` | placement under TinyKV's name; keyspaces |
 //! | `etcdserverpb`, `mvccpb` | the part of etcd's protocol that TiKV's clients and the benchmark use |
 //! | `coprocessor`, `deadlock`, `disk_usage`, `eraftpb`, `replication_modepb` | small packages that the others name |

@@ -1,4 +1,5 @@
 //! The seam: what replication may ask of a network, and what a network hands to replication.
+//! Both sides answer at once; waiting, retrying and forgetting are the network's own business.
 
 use std::fmt::Debug;
 
@@ -24,13 +25,19 @@ pub trait Inbox: Debug + Send + Sync + 'static {
     fn unreachable(&self, store: StoreId);
 }
 
-/// Why a message was not queued.
+/// Why a message was not queued. Whatever the reason, the message is gone and raft will send what is still needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendRefused {
-    /// The address book has no such store.
+    /// The address book has no such store. Sending again helps once the book has it.
     #[error("no address is known for the store")]
     UnknownStore,
-    /// The store's queue is full: it is down, or slower than we are.
+    /// The store's queue is full: it is down, or slower than we are. Later messages may pass.
     #[error("the queue to the store is full")]
     QueueFull,
+    /// The last connection attempt failed and the next is not due yet. [`Inbox::unreachable`] was told of the attempt.
+    #[error("the store is not connected, and the next attempt is not due yet")]
+    Disconnected,
+    /// The message is over the size that a receiver takes: it can never pass, so the sender must make smaller ones.
+    #[error("the message is larger than receivers accept")]
+    TooLarge,
 }

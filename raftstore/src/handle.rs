@@ -10,7 +10,7 @@ use nokv_proto::metapb::{Region, RegionEpoch};
 use nokv_transport::{RegionId, StoreId};
 
 use crate::gate::{Gate, GateState, Gates, RegionStatus, RequestContext, Role};
-use crate::message::{Mailbox, Proposal, ReadRequest, Refused, StoreMessage, Waiter};
+use crate::message::{Mailbox, Proposal, ReadRequest, StoreMessage, Waiter};
 use crate::metrics::RaftMetrics;
 use crate::{Clock, Config, RegionError, RegionExt};
 
@@ -136,9 +136,7 @@ impl<E: Engine> Raftstore<E> {
         let (done, told) = oneshot::channel();
         let deadline = self.shared.clock.now() + self.shared.config.read_wait_max();
         let request = ReadRequest { region_id, deadline, done };
-        if let Err(refused) = self.mailbox(region_id).offer(StoreMessage::Read(request)) {
-            return Err(refused.into_parts().1);
-        }
+        self.mailbox(region_id).offer(StoreMessage::Read(request))?;
         told.await.unwrap_or_else(|_| Err(RegionError::stopping()))
     }
 
@@ -154,10 +152,11 @@ impl<E: Engine> Raftstore<E> {
         let held = std::mem::replace(&mut proposal.held, Box::new(()));
         let (waiter, told) = Waiter::new(held);
         let mailbox = self.mailbox(proposal.region_id);
-        if let Err(refused) = mailbox.offer(StoreMessage::Propose(proposal, waiter)) {
-            tell_refusal(refused);
+        let taken = mailbox.offer(StoreMessage::Propose(proposal, waiter));
+        async move {
+            taken?;
+            told.await.unwrap_or(Err(RegionError::StaleCommand))
         }
-        async move { told.await.unwrap_or(Err(RegionError::StaleCommand)) }
     }
 
     /// Begins to give the leadership of `region` to `to`, or to the follower that is furthest.
@@ -166,10 +165,7 @@ impl<E: Engine> Raftstore<E> {
     /// If this peer does not lead, or nobody can take over.
     pub async fn transfer_leader(&self, region: RegionId, to: Option<StoreId>) -> Result<(), RegionError> {
         let (done, told) = oneshot::channel();
-        let message = StoreMessage::TransferLeader { region, to, done };
-        if let Err(refused) = self.mailbox(region).offer(message) {
-            return Err(refused.into_parts().1);
-        }
+        self.mailbox(region).offer(StoreMessage::TransferLeader { region, to, done })?;
         told.await.unwrap_or_else(|_| Err(RegionError::stopping()))
     }
 
@@ -212,10 +208,4 @@ impl<E: Engine> Raftstore<E> {
 pub(crate) fn mailbox_of(mailboxes: &[Mailbox], region: RegionId) -> &Mailbox {
     let slot = usize::try_from(region.0).unwrap_or(0) % mailboxes.len().max(1);
     mailboxes.get(slot).expect("a store has at least one raft loop, as Config::check demands")
-}
-
-fn tell_refusal(refused: Refused) {
-    if let (StoreMessage::Propose(_, waiter), error) = refused.into_parts() {
-        waiter.tell(Err(error));
-    }
 }

@@ -24,6 +24,8 @@ pub struct LogStorage {
     cache: LogCache,
     truncated_index: u64,
     truncated_term: u64,
+    /// First entry that may still be on disk: after a crash between a cut's record and its deletions, below the cut.
+    disk_first: u64,
     last_index: u64,
     /// Term of the last entry; 0 while it is not read yet.
     last_term: u64,
@@ -42,7 +44,9 @@ impl LogStorage {
             .state(id.0)?
             .and_then(|bytes| decode_hard_state(&bytes))
             .ok_or(StoreError::Unreadable { region: id, what: "its raft state" })?;
-        let last_index = log.bounds(id.0)?.map_or(apply.truncated_index, |(_, last)| last.max(apply.truncated_index));
+        let next = apply.truncated_index + 1;
+        let (disk_first, last_index) = log.bounds(id.0)?.unwrap_or((next, apply.truncated_index));
+        let last_index = last_index.max(apply.truncated_index);
         if last_index < apply.applied_index {
             return Err(StoreError::LogLost { region: id, expected: apply.applied_index, actual: last_index });
         }
@@ -54,6 +58,7 @@ impl LogStorage {
             cache: LogCache::default(),
             truncated_index: apply.truncated_index,
             truncated_term: apply.truncated_term,
+            disk_first: disk_first.min(next),
             last_index,
             last_term: 0,
             hard_state,
@@ -88,8 +93,9 @@ impl LogStorage {
         if index <= self.truncated_index {
             return;
         }
-        batch.ops.push(LogOp::Cut { group: self.region.0, from: self.truncated_index + 1, to: index + 1 });
+        batch.ops.push(LogOp::Cut { group: self.region.0, from: self.disk_first, to: index + 1 });
         (self.truncated_index, self.truncated_term) = (index, term);
+        self.disk_first = index + 1;
         self.cache.shrink(index, 0);
     }
 

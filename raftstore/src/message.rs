@@ -127,10 +127,10 @@ pub fn mailbox(waiting_max: usize) -> (Mailbox, MailboxReceiver) {
 }
 
 impl Mailbox {
-    /// Leaves a message, unless the mailbox is full or its loop has ended; then it comes back.
+    /// Leaves a message, unless the mailbox is full or its loop has ended.
     pub fn offer(&self, message: StoreMessage) -> Result<(), Refused> {
         if self.waiting.load(Ordering::Relaxed) >= self.waiting_max {
-            return Err(Refused::Full(message));
+            return Err(Refused::Full);
         }
         self.push(message)
     }
@@ -138,28 +138,27 @@ impl Mailbox {
     /// Leaves a message that must not be refused for want of room: what the loop itself has under way bounds these.
     pub fn push(&self, message: StoreMessage) -> Result<(), Refused> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.sender.send(message).map_err(|error| Refused::Ended(error.into_inner()))
+        self.sender.send(message).map_err(|_| Refused::Ended)
     }
 }
 
-/// Why a mailbox did not take a message.
-#[derive(Debug)]
+/// Why a mailbox did not take a message, which is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Too many wait.
-    Full(StoreMessage),
+    Full,
     /// The loop has ended.
-    Ended(StoreMessage),
+    Ended,
 }
 
-impl Refused {
-    /// The message and the answer to whoever waits for it.
-    pub fn into_parts(self) -> (StoreMessage, RegionError) {
-        match self {
-            Refused::Full(message) => {
+impl From<Refused> for RegionError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Full => {
                 let reason = "too many requests wait for the raft loop".to_owned();
-                (message, RegionError::ServerIsBusy { reason, backoff_ms: 50 })
+                RegionError::ServerIsBusy { reason, backoff_ms: 50 }
             }
-            Refused::Ended(message) => (message, RegionError::stopping()),
+            Refused::Ended => RegionError::stopping(),
         }
     }
 }

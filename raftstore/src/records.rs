@@ -120,11 +120,9 @@ pub fn decode_hard_state(mut bytes: &[u8]) -> Option<HardState> {
     if bytes.try_get_u8().ok()? != VERSION {
         return None;
     }
-    let mut state = HardState::default();
-    state.term = bytes.try_get_u64_le().ok()?;
-    state.vote = bytes.try_get_u64_le().ok()?;
-    state.commit = bytes.try_get_u64_le().ok()?;
-    bytes.is_empty().then_some(state)
+    let (term, vote) = (bytes.try_get_u64_le().ok()?, bytes.try_get_u64_le().ok()?);
+    let commit = bytes.try_get_u64_le().ok()?;
+    bytes.is_empty().then(|| HardState { term, vote, commit, ..HardState::default() })
 }
 
 /// Whose directory this is: version byte, cluster id, store id.

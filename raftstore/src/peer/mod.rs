@@ -94,6 +94,7 @@ impl Peer {
             term: hard_state.term,
             leader: None,
         }));
+        gate.set_progress(apply.applied_index, hard_state.commit, raw.raft.raft_log.last_index());
         let never_voted = hard_state.term <= INITIAL_TERM;
         let silent_until = if never_voted { now } else { now + config.vote_silence() };
         Ok(Self {

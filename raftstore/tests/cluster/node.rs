@@ -1,0 +1,190 @@
+//! One store of the test cluster, driven by hand: the same steps as the two threads take, in the same order.
+//! A test may stop between any two of them.
+
+use std::sync::Arc;
+
+use futures_channel::oneshot::Receiver;
+use nokv_engine::{Cf, Engine, MemoryEngine, RaftLog, SharedRaftLog, WriteBatch};
+use nokv_proto::metapb::Region;
+use nokv_raftstore::apply::{ApplyRound, ApplyTask};
+use nokv_raftstore::gate::GateState;
+use nokv_raftstore::handle::RegionView;
+use nokv_raftstore::message::{ReadRequest, StoreMessage, Waiter};
+use nokv_raftstore::round::Round;
+use nokv_raftstore::{
+    Config, LoopParts, MonotonicTime, Proposal, Raftstore, RegionError, RegionExt, RequestContext, Role, StoreError,
+    bootstrap, open,
+};
+use nokv_transport::memory::{MemoryEndpoint, MemoryNetwork};
+use nokv_transport::{Network, RegionId, StoreId};
+
+use super::VirtualClock;
+
+/// A store that is up.
+pub struct Node {
+    pub store: StoreId,
+    pub handle: Raftstore<MemoryEngine>,
+    pub parts: LoopParts,
+    pub engine: MemoryEngine,
+    pub log: Arc<dyn RaftLog>,
+    endpoint: Arc<MemoryEndpoint>,
+    clock: Arc<VirtualClock>,
+}
+
+impl Node {
+    pub fn start(
+        store: StoreId,
+        engine: MemoryEngine,
+        network: &MemoryNetwork,
+        clock: Arc<VirtualClock>,
+        config: Config,
+        regions: &[Region],
+    ) -> Result<Self, StoreError> {
+        let log: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
+        bootstrap(&engine, log.as_ref(), store, regions)?;
+        let config = Config { seed: config.seed ^ store.0, ..config };
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let opened = open(engine.clone(), log.clone(), store, config, clock.clone(), &logger)?;
+        let endpoint = network.endpoint(store);
+        network.attach(store, Arc::new(opened.inbox));
+        let parts = opened.loops.into_iter().next().expect("one raft loop");
+        Ok(Self { store, handle: opened.handle, parts, engine, log, endpoint, clock })
+    }
+
+    /// Takes in what arrived and carries out rounds until there is nothing left to do.
+    pub fn work(&mut self) -> Result<(), StoreError> {
+        loop {
+            self.take_in()?;
+            if !self.parts.store.has_work() {
+                return Ok(());
+            }
+            let mut round = self.collect()?;
+            self.write(&round)?;
+            let tasks = self.finish(&mut round);
+            self.apply(tasks)?;
+        }
+    }
+
+    /// Messages and time, into the store.
+    pub fn take_in(&mut self) -> Result<(), StoreError> {
+        let now = self.now();
+        self.parts.store.tick(now);
+        while let Some(message) = self.parts.receiver.try_next() {
+            self.parts.store.handle(message, now)?;
+        }
+        Ok(())
+    }
+
+    /// The round's effects; its first messages leave.
+    pub fn collect(&mut self) -> Result<Round, StoreError> {
+        let mut round = Round::default();
+        self.parts.store.collect(self.now(), &mut round)?;
+        for (to, message) in round.first_messages.drain(..) {
+            let _ = self.endpoint.send(to, message);
+        }
+        Ok(round)
+    }
+
+    /// The round's log goes to disk.
+    pub fn write(&mut self, round: &Round) -> Result<(), StoreError> {
+        if !round.log.is_empty() {
+            self.log.write(&round.log, round.sync)?;
+        }
+        Ok(())
+    }
+
+    /// What had to wait for the disk leaves.
+    pub fn finish(&mut self, round: &mut Round) -> Vec<ApplyTask> {
+        self.parts.store.persisted(round);
+        for (to, message) in round.last_messages.drain(..) {
+            let _ = self.endpoint.send(to, message);
+        }
+        std::mem::take(&mut round.apply)
+    }
+
+    /// Committed entries take effect.
+    pub fn apply(&mut self, tasks: Vec<ApplyTask>) -> Result<(), StoreError> {
+        let mut round = ApplyRound::default();
+        for task in tasks {
+            self.parts.applier.apply(task, &mut round)?;
+        }
+        if round.applied.is_empty() {
+            return Ok(());
+        }
+        self.engine.write(&round.batch, false)?;
+        round.fates.into_iter().for_each(|(waiter, fate)| waiter.tell(fate));
+        self.parts.store.handle(StoreMessage::Applied(round.applied), self.now())
+    }
+
+    /// Proposes to write `key` under the term and epoch that the gate shows.
+    pub fn put(&mut self, region: u64, key: &[u8], value: &[u8]) -> Receiver<Result<(), RegionError>> {
+        let state = self.state(region);
+        let mut batch = WriteBatch::new();
+        batch.put(Cf::Raw, key, value);
+        self.propose(region, state.term, state.region.epoch(), batch)
+    }
+
+    pub fn propose(
+        &mut self,
+        region: u64,
+        term: u64,
+        epoch: nokv_proto::metapb::RegionEpoch,
+        batch: WriteBatch,
+    ) -> Receiver<Result<(), RegionError>> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        let proposal = Proposal { region_id: RegionId(region), term, epoch, batch, held: Box::new(()) };
+        self.send(StoreMessage::Propose(proposal, waiter));
+        told
+    }
+
+    /// Asks for a quorum's word, as a read without a lease does.
+    pub fn quorum_read(&mut self, region: u64, deadline: MonotonicTime) -> Receiver<Result<u64, RegionError>> {
+        let (done, told) = futures_channel::oneshot::channel();
+        self.send(StoreMessage::Read(ReadRequest { region_id: RegionId(region), deadline, done }));
+        told
+    }
+
+    /// A view, if it can be had without asking anybody.
+    pub fn lease_view(&self, region: u64) -> Option<Result<RegionView<nokv_engine::MemoryView>, RegionError>> {
+        let context = RequestContext { region_id: RegionId(region), ..Default::default() };
+        let mut view = Box::pin(self.handle.view(&context));
+        let waker = std::task::Waker::noop();
+        match view.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
+            std::task::Poll::Ready(outcome) => Some(outcome),
+            std::task::Poll::Pending => None,
+        }
+    }
+
+    pub fn send(&self, message: StoreMessage) {
+        self.parts.mailbox.push(message).expect("the mailbox is open");
+    }
+
+    pub fn state(&self, region: u64) -> Arc<GateState> {
+        self.status(region).state
+    }
+
+    pub fn status(&self, region: u64) -> nokv_raftstore::RegionStatus {
+        let all = self.handle.regions();
+        all.into_iter().find(|status| status.state.region.id == region).expect("the region is here")
+    }
+
+    /// The term that this node leads `region` in, if it does.
+    pub fn led_term(&self, region: u64) -> Option<u64> {
+        let state = self.state(region);
+        (state.role == Role::Leader).then_some(state.term)
+    }
+
+    /// Whether the leader's first own entry is applied.
+    pub fn applied_own_term(&self, region: u64) -> bool {
+        let status = self.status(region);
+        status.state.role == Role::Leader && status.applied_index == status.last_index
+    }
+
+    pub fn value(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.engine.get(Cf::Raw, key).expect("a sound disk").map(|value| value.to_vec())
+    }
+
+    fn now(&self) -> MonotonicTime {
+        nokv_raftstore::Clock::now(self.clock.as_ref())
+    }
+}

@@ -1,0 +1,255 @@
+//! Runs the scripts of `testscripts/`: each is one behaviour, race or mended fault of replication, with its full trace.
+//! Regenerate on purpose with UPDATE_GOLDENFILES=1, and read what changed.
+
+mod cluster;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use futures_channel::oneshot::Receiver;
+use goldenscript::{Command, Context, Runner};
+use nokv_engine::WriteBatch;
+use nokv_raftstore::message::StoreMessage;
+use nokv_raftstore::{Config, MonotonicTime, RegionError, RegionExt, Role};
+use nokv_transport::{RegionId, StoreId};
+use test_each_file::test_each_path;
+
+use cluster::Cluster;
+
+test_each_path! { in "raftstore/testscripts" as scripts => run_script }
+
+fn run_script(path: &std::path::Path) {
+    goldenscript::run(&mut Script::default(), path).expect("the script's trace is as recorded");
+}
+
+/// A cluster, and what the script waits for.
+#[derive(Default)]
+struct Script {
+    cluster: Option<Cluster>,
+    writes: BTreeMap<String, Receiver<Result<(), RegionError>>>,
+    reads: BTreeMap<String, Receiver<Result<u64, RegionError>>>,
+}
+
+impl Runner for Script {
+    type Command = Command;
+
+    fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let mut number = |key: &str, default: u64| -> Result<u64, Box<dyn Error>> {
+            Ok(args.take_key(key).map(str::parse).transpose()?.unwrap_or(default))
+        };
+        let (store, region) = (number("store", 1)?, number("region", 1)?);
+        let (to, keep, ms) = (number("to", 0)?, number("keep", 0)?, number("ms", 0)?);
+        let (slack, term, lose) = (number("slack", 4096)?, number("term", 0)?, number("lose", 0)?);
+        let mut words = BTreeMap::new();
+        while let Some((key, value)) = args.next_key() {
+            words.insert(key.to_owned(), value.to_owned());
+        }
+        while let Some(word) = args.next_pos() {
+            words.insert("name".to_owned(), word.to_owned());
+        }
+        args.reject_next()?;
+        let word = |key: &str| words.get(key).cloned().unwrap_or_default();
+        match command.name.as_str() {
+            "cluster" => {
+                let config = Config { seed: 7, log_entries_slack: slack, ..Config::default() };
+                let splits: Vec<String> = words.get("split").into_iter().cloned().collect();
+                let splits: Vec<&[u8]> = splits.iter().map(String::as_bytes).collect();
+                self.cluster = Some(Cluster::new(if to == 0 { 3 } else { to }, &splits, config));
+                Ok(String::new())
+            }
+            "elect" => Ok(format!("store {} leads region {region}\n", self.cluster().elect(region))),
+            "campaign" => {
+                self.cluster().node(store).parts.store.campaign_first(RegionId(region))?;
+                Ok(String::new())
+            }
+            "run" => {
+                self.cluster().run(Duration::from_millis(ms));
+                self.outcomes()
+            }
+            "settle" => {
+                self.cluster().settle();
+                self.outcomes()
+            }
+            "put" => self.put(store, region, term, &word("name"), &word("value")),
+            "oversized" => self.oversized(store, region),
+            "get" => Ok(match self.cluster().node(store).value(word("name").as_bytes()) {
+                Some(value) => format!("{}\n", String::from_utf8_lossy(&value)),
+                None => "none\n".to_owned(),
+            }),
+            "view" => self.view(store, region),
+            "read" => self.read(store, region, ms, &word("name")),
+            "cut" | "mend" | "isolate" | "heal" => {
+                self.link(command.name.as_str(), store, to);
+                Ok(String::new())
+            }
+            "crash" => {
+                let kept = if lose == 0 { keep } else { self.cluster().unsynced(store).saturating_sub(lose) };
+                self.cluster().crash(store, usize::try_from(kept)?);
+                self.outcomes()
+            }
+            "start" => {
+                self.cluster().start(store);
+                Ok(String::new())
+            }
+            "transfer" => {
+                let (done, _told) = futures_channel::oneshot::channel();
+                let to = (to != 0).then_some(StoreId(to));
+                self.cluster().node(store).send(StoreMessage::TransferLeader { region: RegionId(region), to, done });
+                self.cluster().settle();
+                self.outcomes()
+            }
+            "pause-before" => self.pause_before(store, &word("name")),
+            "status" => self.status(region),
+            "log" => self.log(region),
+            _ => Err(format!("unknown command {command:?}").into()),
+        }
+    }
+}
+
+impl Script {
+    fn cluster(&mut self) -> &mut Cluster {
+        self.cluster.as_mut().expect("the script begins with `cluster`")
+    }
+
+    fn put(&mut self, store: u64, region: u64, term: u64, key: &str, value: &str) -> Result<String, Box<dyn Error>> {
+        let node = self.cluster().node(store);
+        let told = if term == 0 {
+            node.put(region, key.as_bytes(), value.as_bytes())
+        } else {
+            let mut batch = WriteBatch::new();
+            batch.put(nokv_engine::Cf::Raw, key.as_bytes(), value.as_bytes());
+            let epoch = node.state(region).region.epoch();
+            node.propose(region, term, epoch, batch)
+        };
+        self.writes.insert(format!("put {key}={value} at {store}"), told);
+        self.outcomes()
+    }
+
+    fn oversized(&mut self, store: u64, region: u64) -> Result<String, Box<dyn Error>> {
+        let told = self.cluster().node(store).put(region, b"large", &vec![0; 9 << 20]);
+        self.writes.insert("put large".to_owned(), told);
+        self.cluster().settle();
+        self.outcomes()
+    }
+
+    fn view(&mut self, store: u64, region: u64) -> Result<String, Box<dyn Error>> {
+        Ok(match self.cluster().node(store).lease_view(region) {
+            Some(Ok(view)) => format!("view under the lease, term {}\n", view.term),
+            Some(Err(error)) => format!("{error}\n"),
+            None => "must ask the quorum\n".to_owned(),
+        })
+    }
+
+    fn read(&mut self, store: u64, region: u64, ms: u64, name: &str) -> Result<String, Box<dyn Error>> {
+        let patience = Duration::from_millis(if ms == 0 { 5_000 } else { ms });
+        let deadline = nokv_raftstore::Clock::now(self.cluster().clock.as_ref()) + patience;
+        let told = self.cluster().node(store).quorum_read(region, deadline);
+        self.reads.insert(format!("read {name}"), told);
+        self.outcomes()
+    }
+
+    fn link(&mut self, what: &str, store: u64, to: u64) {
+        let network = self.cluster().network.clone();
+        match what {
+            "cut" => network.cut(StoreId(store), StoreId(to)),
+            "mend" => network.mend(StoreId(store), StoreId(to)),
+            "heal" => network.heal(),
+            _ => {
+                for other in (1..=5).filter(|other| *other != store) {
+                    network.cut(StoreId(store), StoreId(other));
+                    network.cut(StoreId(other), StoreId(store));
+                }
+            }
+        }
+    }
+
+    /// Does a round by hand and stops before the named step, where a `crash` may follow.
+    fn pause_before(&mut self, store: u64, step: &str) -> Result<String, Box<dyn Error>> {
+        let node = self.cluster().node(store);
+        node.take_in()?;
+        let mut round = node.collect()?;
+        if step == "write" {
+            return self.outcomes();
+        }
+        node.write(&round)?;
+        if step == "finish" {
+            return self.outcomes();
+        }
+        node.finish(&mut round);
+        self.outcomes()
+    }
+
+    /// What became of the script's requests since it last looked.
+    fn outcomes(&mut self) -> Result<String, Box<dyn Error>> {
+        let mut out = String::new();
+        let mut show = |name: &str, outcome: Option<Result<String, RegionError>>| match outcome {
+            None => writeln!(out, "{name}: no answer, its node is gone"),
+            Some(Ok(text)) => writeln!(out, "{name}: ok{text}"),
+            Some(Err(error)) => writeln!(out, "{name}: {error}"),
+        };
+        let mut failed = Ok(());
+        self.writes.retain(|name, told| match told.try_recv() {
+            Ok(None) => true,
+            outcome => {
+                failed = show(name, outcome.ok().flatten().map(|fate| fate.map(|()| String::new())));
+                false
+            }
+        });
+        self.reads.retain(|name, told| match told.try_recv() {
+            Ok(None) => true,
+            outcome => {
+                failed = show(name, outcome.ok().flatten().map(|fate| fate.map(|term| format!(", term {term}"))));
+                false
+            }
+        });
+        failed?;
+        Ok(out)
+    }
+
+    fn status(&mut self, region: u64) -> Result<String, Box<dyn Error>> {
+        let mut out = String::new();
+        for node in self.cluster().up() {
+            let status = node.status(region);
+            let role = match status.state.role {
+                Role::Leader => "leads",
+                Role::Follower => "follows",
+                Role::Candidate => "campaigns",
+            };
+            let leader = status.state.leader.map_or("nobody".to_owned(), |peer| peer.store_id.to_string());
+            writeln!(
+                out,
+                "store {}: {role} term={} leader={leader} applied={} committed={} last={} lease={}",
+                node.store,
+                status.state.term,
+                status.applied_index,
+                status.committed_index,
+                status.last_index,
+                if status.lease_ms == 0 { "none" } else { "held" },
+            )?;
+        }
+        Ok(out)
+    }
+
+    fn log(&mut self, region: u64) -> Result<String, Box<dyn Error>> {
+        let mut out = String::new();
+        for node in self.cluster().up() {
+            let peer = node.parts.store.peers().find(|peer| peer.region_id() == RegionId(region));
+            let (first, now) = (peer.map(|peer| peer.first_index()), node.status(region).last_index);
+            let on_disk = node.log.bounds(region)?.map_or(0, |(first, _)| first);
+            writeln!(out, "store {}: log from {} to {now}, on disk from {on_disk}", node.store, first.unwrap_or(0))?;
+        }
+        Ok(out)
+    }
+}
+
+#[test]
+fn time_never_runs_for_a_stopped_store() {
+    let mut cluster = Cluster::new(1, &[], Config::default());
+    let before = cluster.node(1).parts.store.next_tick();
+    cluster.node(1).parts.store.tick(MonotonicTime(before.0 + 60_000_000_000));
+    let after = cluster.node(1).parts.store.next_tick();
+    assert!(after.0 > before.0 + 60_000_000_000, "one tick, and the next one is in the future");
+}

@@ -1,1 +1,102 @@
-//! placeholder
+//! The client of a NoKV cluster, and of any other that serves TinyKv: raw keys, snapshot reads, and transactions over
+//! all regions by Percolator's two-phase commit. It follows leaders and splits, waits under one deadline, and never
+//! calls failed what it does not know to have failed.
+//!
+//! ```text
+//!   Client::{get, batch_get, scan, put, delete, mutate, two_phase_commit, raw_*}     Transaction::{get, put, commit, …}
+//!        │ single keys               │ many keys                     │
+//!        │                           ▼                               ▼
+//!        │                 spread: batches by region ◀── two_phase: prewrite ─▶ commit primary ─▶ secondaries
+//!        ▼                           ▼                                 └ on failure: rollback     (background)
+//!   attempt: route, send once, learn ──── a lock in the way ──▶ resolve: ask its primary, roll forward or back, wait
+//!        │            ▲
+//!        ▼            │ region errors teach
+//!   router: region cache + store health ──▶ RegionDirectory (fixed topology; placement later)
+//!        ▼
+//!   Rpc (gRPC, or memory in tests)                   TimestampOracle (HTTP to `nokv tso`)
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> nokv_client::Result<()> {
+//! use nokv_client::{Client, Options, Topology};
+//!
+//! let topology = Topology::from_config_json(&std::fs::read_to_string("raft_config.json").unwrap())?;
+//! let client = Client::connect(topology, "http://127.0.0.1:9494", Options::default())?;
+//! let mut transaction = client.begin().await?;
+//! let visits = transaction.get("visits").await?.map_or(0, |value| value.len());
+//! transaction.put("visits", vec![b'|'; visits + 1])?;
+//! transaction.commit().await?;
+//! client.drain().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Map
+//! - Surface: `client` (state, making one), `options`, `error`; `get`, `scan`, `raw`, `autocommit`, `two_phase`,
+//!   `transaction`, `mutation`.
+//! - Seams: `rpc` with `grpc`; `oracle` with `http_oracle`; `directory` with `topology`.
+//! - Routing: `router` over `region_cache` and `store_health`; `attempt` (one try), `call` (what all requests share),
+//!   `spread` (many keys), `budget` (deadline, pauses, what is known of lost tries).
+//! - Protocol: `prewrite`, `commit`, `rollback`, `resolve` with `known_outcomes`, `key_error`, `background`.
+//!
+//! # Invariants
+//! - One deadline for each operation; every retry pauses through [`Options`]-bounded, jittered back-off; nothing
+//!   retries for ever.
+//! - The commit timestamp is drawn after every prewrite was acknowledged. The primary is committed before any
+//!   secondary that does not share its request, and nothing is rolled back once a commit may have been executed,
+//!   except by asking the primary.
+//! - [`Error::Aborted`] and [`Error::Unavailable`] of a write mean that it has not happened and will not;
+//!   [`Error::Undetermined`] is whatever cannot be told. A lost answer is resolved by the next one where possible.
+//! - A lock is rolled forward or back only as its primary says.
+//! - Time and tasks are tokio's, randomness comes from [`Options::seed`]: the simulator replays a run from its seed.
+//!
+//! # Absent, on purpose
+//! - Pessimistic locks, async commit, one-phase commit, pushing a writer's commit timestamp, heartbeats: TinyKv's
+//!   calls have no place for them. Locks live for a time that grows with the transaction ([`Options::lock_ttl_ms`]).
+//! - Reads from followers, reverse scans, TLS.
+//! - Logging and metrics: errors say what happened, [`Client::background_failures`] counts what nobody waits for.
+
+mod attempt;
+mod autocommit;
+mod background;
+mod budget;
+mod call;
+mod client;
+mod commit;
+mod directory;
+mod error;
+mod get;
+mod grpc;
+mod http_oracle;
+mod key_error;
+mod known_outcomes;
+mod mutation;
+mod options;
+mod oracle;
+mod prewrite;
+mod raw;
+mod region_cache;
+mod resolve;
+mod rollback;
+mod router;
+mod rpc;
+mod scan;
+mod spread;
+mod store_health;
+mod topology;
+mod transaction;
+mod two_phase;
+
+pub use client::Client;
+pub use directory::{DirectoryError, Located, RegionDirectory, StaticDirectory};
+pub use error::{AbortReason, Error, InvalidInput, Result};
+pub use grpc::{GrpcOptions, GrpcRpc};
+pub use http_oracle::HttpOracle;
+pub use mutation::{Mutation, Write};
+pub use nokv_percolator::Timestamp;
+pub use options::Options;
+pub use oracle::{OracleError, TimestampOracle};
+pub use rpc::{Reply, Rpc, RpcError};
+pub use scan::{Pair, ScanRange};
+pub use topology::Topology;
+pub use transaction::Transaction;

@@ -1,0 +1,129 @@
+//! The client: shared state, how it is made, and its small operations.
+//! Each larger behaviour is an `impl Client` in the file named after it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nokv_percolator::Timestamp;
+
+use crate::background::Background;
+use crate::budget::{Budget, Jitter};
+use crate::directory::{RegionDirectory, StaticDirectory};
+use crate::error::{InvalidInput, Result};
+use crate::grpc::GrpcRpc;
+use crate::http_oracle::HttpOracle;
+use crate::known_outcomes::KnownOutcomes;
+use crate::options::Options;
+use crate::oracle::TimestampOracle;
+use crate::router::Router;
+use crate::rpc::Rpc;
+use crate::topology::Topology;
+
+/// A client of one cluster. Cheap to clone; clones share connections and what was learned about regions.
+///
+/// Needs a tokio runtime with time (and, for the network, I/O) enabled wherever its methods are called.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) rpc: Arc<dyn Rpc>,
+    pub(crate) oracle: Arc<dyn TimestampOracle>,
+    pub(crate) router: Router,
+    pub(crate) options: Options,
+    pub(crate) outcomes: KnownOutcomes,
+    pub(crate) background: Background,
+    jitter: Jitter,
+}
+
+impl Client {
+    /// A client over the given seams.
+    pub fn new(
+        rpc: Arc<dyn Rpc>,
+        oracle: Arc<dyn TimestampOracle>,
+        directory: Arc<dyn RegionDirectory>,
+        options: Options,
+    ) -> Self {
+        let inner = Inner {
+            rpc,
+            oracle,
+            router: Router::new(directory),
+            outcomes: KnownOutcomes::default(),
+            background: Background::new(options.background_max),
+            jitter: Jitter::new(options.seed),
+            options,
+        };
+        Client { inner: Arc::new(inner) }
+    }
+
+    /// A client of the cluster with this fixed topology, whose timestamps come from `nokv tso` at `tso_url`
+    /// (`http://host:port`). Nothing is dialled before the first operation.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidInput`] if the URL is none.
+    pub fn connect(topology: Topology, tso_url: &str, options: Options) -> Result<Self> {
+        let oracle = HttpOracle::new(tso_url)?;
+        let directory = StaticDirectory::new(topology);
+        Ok(Client::new(Arc::new(GrpcRpc::default()), Arc::new(oracle), Arc::new(directory), options))
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    /// A fresh timestamp, larger than all that anyone got before the call.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unavailable`] if the oracle does not answer by the deadline.
+    pub async fn timestamp(&self) -> Result<Timestamp> {
+        self.draw(&mut self.budget("timestamp")).await
+    }
+
+    /// Waits until all background work (commits of secondaries, clean-ups) is done. To be awaited before a process
+    /// exits, so that it leaves no locks for others to resolve.
+    pub async fn drain(&self) {
+        self.inner.background.drained().await;
+    }
+
+    /// How often background work failed. Nothing is lost by it: whoever meets the locks left behind resolves them.
+    pub fn background_failures(&self) -> u64 {
+        self.inner.background.failures()
+    }
+
+    pub(crate) fn budget(&self, operation: &'static str) -> Budget {
+        Budget::new(operation, self.inner.options.deadline, &self.inner.jitter)
+    }
+
+    /// # Errors
+    /// [`InvalidInput`] if the key is empty or too long.
+    pub(crate) fn check_key(&self, key: &[u8]) -> Result<()> {
+        let bytes_max = self.inner.options.key_bytes_max;
+        if key.is_empty() {
+            return Err(InvalidInput::EmptyKey.into());
+        }
+        if key.len() > bytes_max {
+            return Err(InvalidInput::KeyTooLong { bytes: key.len(), bytes_max }.into());
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`InvalidInput`] if the key is empty or too long, or the value too large.
+    pub(crate) fn check_pair(&self, key: &Bytes, value: &Bytes) -> Result<()> {
+        self.check_key(key)?;
+        let bytes_max = self.inner.options.value_bytes_max;
+        if value.len() > bytes_max {
+            return Err(InvalidInput::ValueTooLarge { key: key.clone(), bytes: value.len(), bytes_max }.into());
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("options", &self.inner.options).finish_non_exhaustive()
+    }
+}

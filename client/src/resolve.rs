@@ -1,0 +1,160 @@
+//! Other transactions' locks: their primary decides. While its owner may still commit the lock is waited for; once it
+//! is committed or rolled back (here, if its time is over) the lock is rolled forward or back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use nokv_percolator::{Key, Timestamp};
+use nokv_proto::kvrpcpb::{self, LockInfo};
+use nokv_proto::tinykvpb;
+
+use crate::budget::{Budget, Wait};
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::known_outcomes::TxnOutcome;
+use crate::mutation::PlacedKey;
+use crate::spread::{Batch, OnError, Step};
+
+/// Up to so many locks of one transaction are named to the store; beyond it, it looks for all of them by itself.
+const NAMED_LOCKS_MAX: usize = 16;
+
+/// What is known of a transaction whose lock is in the way.
+enum TxnStatus {
+    /// It ended.
+    Ended(TxnOutcome),
+    /// It may still commit; its lock lives for so long.
+    Alive(Duration),
+    /// Not asked yet: see [`crate::Options::secondary_grace`].
+    Fresh,
+}
+
+/// A lock that could not be resolved because its owner is alive, and for how long it was met.
+#[derive(Clone, Debug)]
+pub(crate) struct Alive {
+    pub(crate) key: Bytes,
+    pub(crate) owner: Timestamp,
+    pub(crate) since: Duration,
+}
+
+impl Client {
+    /// Resolves those of `locks` whose owners have ended, then pauses, if any owner is alive. Either way the caller
+    /// asks again. Returns the lock that was met longest ago among those that stay.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] at the deadline, [`Error::Locked`] if it is reached while an owner is alive.
+    pub(crate) async fn resolve(&self, locks: Vec<LockInfo>, budget: &mut Budget) -> Result<Option<Alive>> {
+        let mut by_owner: BTreeMap<(Timestamp, Bytes), Vec<LockInfo>> = BTreeMap::new();
+        for lock in locks {
+            let owner = (Timestamp(lock.lock_version), lock.primary_lock.clone());
+            by_owner.entry(owner).or_default().push(lock);
+        }
+        let mut longest: Option<Alive> = None;
+        let mut patience = Duration::MAX;
+        for ((owner, primary), locks) in by_owner {
+            let since = budget.since_met(owner);
+            match self.status(owner, &primary, &locks, since, budget).await? {
+                TxnStatus::Ended(outcome) => self.finish(owner, outcome, &locks, budget).await?,
+                TxnStatus::Alive(remaining) => patience = patience.min(remaining),
+                TxnStatus::Fresh => {
+                    patience = patience.min(self.inner.options.secondary_grace.saturating_sub(since));
+                }
+            }
+            if self.inner.outcomes.get(owner, &primary).is_none()
+                && longest.as_ref().is_none_or(|longest| longest.since < since)
+            {
+                let key = locks.into_iter().next().map(|lock| lock.key).unwrap_or_default();
+                longest = Some(Alive { key, owner, since });
+            }
+        }
+        let Some(alive) = &longest else {
+            // All are out of the way. A pause all the same from the second time on: a store that claims to resolve
+            // and does not must not be asked without a breath.
+            budget.back_off(Wait::Moved, Duration::ZERO).await?;
+            return Ok(None);
+        };
+        budget.note(format!("key {} is locked by transaction {}", alive.key.escape_ascii(), alive.owner));
+        if budget.back_off_up_to(Wait::Lock, patience).await.is_err() {
+            return Err(Error::Locked { key: alive.key.clone(), owner: alive.owner, waited: budget.elapsed() });
+        }
+        Ok(longest)
+    }
+
+    /// What became of the transaction `owner`, as its primary says.
+    async fn status(
+        &self,
+        owner: Timestamp,
+        primary: &Bytes,
+        locks: &[LockInfo],
+        since: Duration,
+        budget: &mut Budget,
+    ) -> Result<TxnStatus> {
+        if let Some(outcome) = self.inner.outcomes.get(owner, primary) {
+            return Ok(TxnStatus::Ended(outcome));
+        }
+        let has_primary = locks.iter().any(|lock| lock.key == *primary);
+        if !has_primary && since < self.inner.options.secondary_grace {
+            return Ok(TxnStatus::Fresh);
+        }
+        let now = self.draw(budget).await?;
+        let answer = self.check_txn_status(owner, primary, now, budget).await?;
+        let outcome = if answer.commit_version > 0 {
+            TxnOutcome::Committed(Timestamp(answer.commit_version))
+        } else if answer.lock_ttl == 0 {
+            TxnOutcome::RolledBack
+        } else {
+            let ends_ms = owner.physical_ms().saturating_add(answer.lock_ttl);
+            return Ok(TxnStatus::Alive(Duration::from_millis(ends_ms.saturating_sub(now.physical_ms()))));
+        };
+        self.inner.outcomes.insert(owner, primary.clone(), outcome);
+        Ok(TxnStatus::Ended(outcome))
+    }
+
+    /// Asks a transaction's primary for its state as of `now`. A transaction whose lock's time is over by then, or
+    /// that has no lock there, is rolled back by asking.
+    pub(crate) async fn check_txn_status(
+        &self,
+        start_ts: Timestamp,
+        primary: &Bytes,
+        now: Timestamp,
+        budget: &mut Budget,
+    ) -> Result<tinykvpb::CheckTxnStatusResponse> {
+        if primary.is_empty() {
+            return Err(Error::Protocol(format!("a lock of transaction {start_ts} names no primary")));
+        }
+        let request = tinykvpb::CheckTxnStatusRequest {
+            primary_key: primary.clone(),
+            lock_ts: start_ts.0,
+            current_ts: now.0,
+            ..Default::default()
+        };
+        let (_, answer) = self.call(Key::encode(primary).as_encoded(), &request, budget).await?;
+        Ok(answer)
+    }
+
+    /// Rolls the locks of an ended transaction forward or back, in every region where one was met.
+    async fn finish(&self, owner: Timestamp, outcome: TxnOutcome, locks: &[LockInfo], budget: &Budget) -> Result<()> {
+        let keys: Vec<PlacedKey> = locks.iter().map(|lock| lock.key.clone().into()).collect();
+        let send = |Batch { route, items, mut budget }: Batch<PlacedKey>| async move {
+            let named = items.len() <= NAMED_LOCKS_MAX;
+            let request = kvrpcpb::ResolveLockRequest {
+                start_version: owner.0,
+                commit_version: outcome.commit_version(),
+                // TinyKV's own store does not look at them and always searches the region.
+                keys: if named { items.iter().map(|key| key.user.clone()).collect() } else { Vec::new() },
+                ..Default::default()
+            };
+            let Some(answer) = self.attempt(&route, request, &mut budget).await? else {
+                return Ok(Step::Again(items, budget));
+            };
+            match answer.error {
+                None => Ok(Step::Done),
+                Some(error) => Err(Error::Protocol(format!(
+                    "store {} cannot resolve the locks of transaction {owner}, whose outcome is {outcome:?}: {error:?}",
+                    route.peer.store_id
+                ))),
+            }
+        };
+        self.spread(keys, budget, OnError::Stop, send).await
+    }
+}

@@ -21,22 +21,27 @@ pub(crate) fn check_commit_ts(start_ts: Timestamp, commit_ts: Timestamp) -> Repl
     if commit_ts <= start_ts { Err(KeyError::CommitTsNotAfterStart { start_ts, commit_ts }) } else { Ok(()) }
 }
 
-/// Turns `lock` into the record of its commit at `commit_ts`, unless a reader was promised that it commits later.
+/// Refuses a commit timestamp below the lock's bound: a reader may have been promised that it commits later.
+pub(crate) fn check_min_commit_ts(key: &Key, lock: &Lock, commit_ts: Timestamp) -> Result<Reply<()>> {
+    if commit_ts >= lock.min_commit_ts {
+        return Ok(Ok(()));
+    }
+    Ok(Err(KeyError::CommitTsExpired {
+        start_ts: lock.start_ts,
+        attempted_commit_ts: commit_ts,
+        key: user_key(key)?,
+        min_commit_ts: lock.min_commit_ts,
+    }))
+}
+
+/// Turns `lock` into the record of its commit at `commit_ts`.
 pub(crate) fn commit_lock<V: ReadView>(
     batch: &mut WriteBatch,
     view: &V,
     key: &Key,
     lock: &Lock,
     commit_ts: Timestamp,
-) -> Result<Reply<()>> {
-    if commit_ts < lock.min_commit_ts {
-        return Ok(Err(KeyError::CommitTsExpired {
-            start_ts: lock.start_ts,
-            attempted_commit_ts: commit_ts,
-            key: user_key(key)?,
-            min_commit_ts: lock.min_commit_ts,
-        }));
-    }
+) -> Result<()> {
     let kind = match lock.kind {
         LockKind::Put => WriteKind::Put,
         LockKind::Delete => WriteKind::Delete,
@@ -53,7 +58,7 @@ pub(crate) fn commit_lock<V: ReadView>(
     }
     batch.put(Cf::Write, &versioned, &record.encode());
     batch.delete(Cf::Lock, key.as_encoded());
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Removes `lock` with its value and leaves its transaction's rollback mark.

@@ -126,6 +126,11 @@ impl Lock {
         self.kind == LockKind::Put && self.short_value.is_none()
     }
 
+    /// Whether `key`, which carries this lock, is the one that decides the transaction.
+    pub fn is_on_primary(&self, key: &Key) -> bool {
+        *key == Key::encode(&self.primary)
+    }
+
     /// What a client needs to know of this lock.
     ///
     /// # Errors

@@ -48,10 +48,9 @@ impl ReadPoint {
         {
             return Ok(Ok(()));
         }
-        let info = lock.info(key)?;
-        if info.min_commit_ts > self.version && info.key == info.primary {
+        if lock.min_commit_ts > self.version && lock.is_on_primary(key) {
             return Ok(Ok(()));
         }
-        Ok(Err(KeyError::Locked(info)))
+        Ok(Err(KeyError::Locked(lock.info(key)?)))
     }
 }

@@ -44,9 +44,9 @@ impl Timestamp {
     }
 
     /// Whether a lock taken at this timestamp with `ttl_ms` has outlived itself at `now`. Physical parts only: the
-    /// logical part counts events, not time.
+    /// logical part counts events, not time. At [`Self::MAX`] every lock has.
     pub const fn ttl_over(self, ttl_ms: u64, now: Timestamp) -> bool {
-        self.physical_ms().saturating_add(ttl_ms) <= now.physical_ms()
+        now.0 == u64::MAX || self.physical_ms().saturating_add(ttl_ms) <= now.physical_ms()
     }
 }
 
@@ -89,5 +89,6 @@ mod tests {
         assert!(start.ttl_over(0, start));
         assert!(!start.ttl_over(0, Timestamp::compose(999, 0)));
         assert!(!start.ttl_over(u64::MAX, Timestamp::compose(1 << 40, 0)));
+        assert!(start.ttl_over(u64::MAX, Timestamp::MAX));
     }
 }

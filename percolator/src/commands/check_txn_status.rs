@@ -79,7 +79,7 @@ impl CheckTxnStatus {
     fn check_lock<V: ReadView>(&self, view: &V, mut lock: Lock) -> Result<Outcome<Reply<CheckTxnStatusReply>>> {
         let mut batch = WriteBatch::new();
         let mut info = lock.info(&self.primary)?;
-        let is_primary = info.key == info.primary;
+        let is_primary = lock.is_on_primary(&self.primary);
         if self.verify_is_primary && !is_primary {
             return Ok(Outcome::unchanged(Err(KeyError::PrimaryMismatch(info))));
         }

@@ -3,7 +3,7 @@
 
 use nokv_engine::{ReadView, WriteBatch};
 
-use crate::effects::{check_commit_ts, commit_lock, each_once, load_lock, user_key};
+use crate::effects::{check_commit_ts, check_min_commit_ts, commit_lock, each_once, load_lock, user_key};
 use crate::versions::{TxnRecord, find_txn_record};
 use crate::{Key, KeyError, Outcome, Reply, Result, Timestamp};
 
@@ -41,7 +41,11 @@ impl Commit {
         if let Some(lock) = load_lock(view, key)?
             && lock.start_ts == self.start_ts
         {
-            return commit_lock(batch, view, key, &lock, self.commit_ts);
+            if let Err(error) = check_min_commit_ts(key, &lock, self.commit_ts)? {
+                return Ok(Err(error));
+            }
+            commit_lock(batch, view, key, &lock, self.commit_ts)?;
+            return Ok(Ok(()));
         }
         let start_ts = self.start_ts;
         Ok(match find_txn_record(view, key, start_ts)? {

@@ -7,7 +7,7 @@
 
 use nokv_engine::{KeyRange, ReadView, WriteBatch};
 
-use crate::effects::{check_commit_ts, commit_lock, each_once, load_lock, roll_back_lock};
+use crate::effects::{check_commit_ts, check_min_commit_ts, commit_lock, each_once, load_lock, roll_back_lock};
 use crate::lock_walk::LockWalk;
 use crate::{Key, Outcome, Reply, Result, Timestamp};
 
@@ -62,8 +62,11 @@ pub struct ResolveLock {
 }
 
 impl ResolveLock {
-    /// Ends this transaction's locks among the keys. A key without one is fine: someone else was faster. If a lock may
-    /// not commit at `commit_ts`, the reply says so and nothing is written.
+    /// Ends this transaction's locks among the keys. A key without one is fine: someone else was faster.
+    ///
+    /// If the primary is among them and may not commit at `commit_ts`, the reply says so and nothing is written. A
+    /// secondary's own bound does not count here: the primary has decided, and a lock that fits no decision would stand
+    /// for ever.
     ///
     /// # Errors
     /// See [`crate::Error`].
@@ -77,9 +80,14 @@ impl ResolveLock {
             let Some(lock) = load_lock(view, key)?.filter(|lock| lock.start_ts == self.start_ts) else { continue };
             if !commits {
                 roll_back_lock(&mut batch, view, key, &lock)?;
-            } else if let Err(error) = commit_lock(&mut batch, view, key, &lock, self.commit_ts)? {
+                continue;
+            }
+            if lock.is_on_primary(key)
+                && let Err(error) = check_min_commit_ts(key, &lock, self.commit_ts)?
+            {
                 return Ok(Outcome::unchanged(Err(error)));
             }
+            commit_lock(&mut batch, view, key, &lock, self.commit_ts)?;
         }
         Ok(Outcome { batch, reply: Ok(()) })
     }

@@ -14,7 +14,8 @@ pub struct TxnHeartBeat {
     pub start_ts: Timestamp,
     /// The time to live wished for, in milliseconds after the physical part of `start_ts`. Never shortens it.
     pub advise_ttl_ms: u64,
-    /// Also raises the earliest commit timestamp of a transaction that takes pushes; zero = leave it.
+    /// Also raises the earliest commit timestamp of a transaction that takes pushes; zero = leave it. A key that is
+    /// not its primary keeps its own.
     pub min_commit_ts: Timestamp,
 }
 
@@ -31,7 +32,7 @@ impl TxnHeartBeat {
         };
         let mut lock = old.clone();
         lock.ttl_ms = lock.ttl_ms.max(self.advise_ttl_ms);
-        if !lock.min_commit_ts.is_zero() {
+        if !lock.min_commit_ts.is_zero() && lock.is_on_primary(&self.primary) {
             lock.min_commit_ts = lock.min_commit_ts.max(self.min_commit_ts);
         }
         let mut batch = WriteBatch::new();

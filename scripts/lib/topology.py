@@ -23,6 +23,8 @@ POLL_SECONDS = 0.1
 def main(command, path, *rest):
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
+    if "tso" not in config:
+        raise SystemExit(f"{path} names no timestamp server (tso): a cluster on this machine needs one")
     if command == "nodes":
         print("tso", config["tso"]["listen_addr"])
         for store in config["stores"]:

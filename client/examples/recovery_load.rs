@@ -2,9 +2,9 @@
 //! later compares what the cluster holds with that ledger. `scripts/recovery_scenarios.sh` kills nodes meanwhile.
 //!
 //! ```text
-//! recovery_load load   --config F --stanzas F --ledger F --seconds N     every transaction once, spread over N seconds
-//! recovery_load verify --config F --stanzas F --ledger F                 acknowledged whole, refused absent, nothing else
-//! recovery_load mend   --config F --stanzas F --ledger F                 what is not acknowledged, until it is
+//! recovery_load load   --config F --stanzas F --ledger F --seconds N   each transaction once, spread over N seconds
+//! recovery_load verify --config F --stanzas F --ledger F               acknowledged: whole; refused: absent; no other
+//! recovery_load mend   --config F --stanzas F --ledger F               what is not acknowledged, until it is
 //! ```
 //! A key is `package/version`, its value the stanza. A line of the ledger: unix milliseconds, outcome, transaction.
 

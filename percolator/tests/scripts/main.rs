@@ -1,6 +1,8 @@
 //! Runs every script under `testscripts/`: one behaviour each, with each command's reply and the writes it makes.
 //! Regenerate with `UPDATE_GOLDENFILES=1 cargo test -p nokv-percolator --test scripts`, and read before committing.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod arguments;
 mod show;
 

@@ -154,7 +154,7 @@ finish() {
 trap 'exit 130' INT TERM HUP
 trap finish EXIT
 NOKV=$(build_nokv "$PROFILE")
-LOADER=$(build_example "$PROFILE" nokv-client recovery_load)
+LOADER=$(build_example "$PROFILE" recovery_load)
 RANDOM=$((SEED % 32768))
 python3 "$NODES_LIB/topology.py" free-ports "$ROOT/raft_config.example.json" >"$CONFIG"
 collect_stanzas

@@ -2,30 +2,33 @@
 # shellcheck shell=bash
 
 # Prints the path of the `nokv` binary, after building it unless NOKV_BIN names one. $1: the cargo profile.
-# The whole workspace's features are selected, as the tests do: one build of RocksDB serves both.
 build_nokv() {
-  local root
   if [[ -n ${NOKV_BIN:-} ]]; then
     realpath "$NOKV_BIN"
     return
   fi
+  printf 'building nokv (%s profile; the first time compiles RocksDB: some ten minutes on two cores)\n' "$1" >&2
+  build_programs "$1" --bin nokv && build_output "$1" nokv
+}
+
+# Prints the path of an example of one of our crates, after building it. $1: profile, $2: example.
+build_example() { build_programs "$1" --example "$2" && build_output "$1" "examples/$2"; }
+
+# In the tests' profile the examples are built along, whatever was asked for: then cargo resolves the features of every
+# dependency as it does for the tests, and RocksDB, tokio and all others are compiled once for both.
+build_programs() {
+  local root profile=$1 targets=("${@:2}")
   root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
   # shellcheck source=scripts/setup.sh
   source "$root/scripts/setup.sh" || return 1
-  printf 'building nokv (%s profile; the first time compiles RocksDB: some ten minutes on two cores)\n' "$1" >&2
-  (cd "$root" && cargo build --locked --workspace --all-features --bin nokv --profile "$1") >&2 || return 1
-  build_output "$1" nokv
+  [[ $profile != dev ]] || targets=(--bins --examples)
+  (cd "$root" && cargo build --locked --workspace --all-features "${targets[@]}" --profile "$profile") >&2
 }
 
 # Where cargo puts a program. The profile `dev` has a folder of another name.
-build_output() { printf '%s/%s/%s\n' "$CARGO_TARGET_DIR" "${1/#dev/debug}" "$2"; }
-
-# Prints the path of an example of one of our crates, after building it. $1: profile, $2: crate, $3: example.
-build_example() {
-  local root
-  root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
-  # shellcheck source=scripts/setup.sh
-  source "$root/scripts/setup.sh" || return 1
-  (cd "$root" && cargo build --locked -p "$2" --example "$3" --profile "$1") >&2 || return 1
-  build_output "$1" "examples/$3"
+build_output() {
+  local folder=$1
+  [[ $folder != dev ]] || folder=debug
+  # The environment of the build was set in a subshell.
+  printf '%s/%s/%s\n' "${CARGO_TARGET_DIR:-${NOKV_CACHE:-$HOME/.cache/nokv}/target}" "$folder" "$2"
 }

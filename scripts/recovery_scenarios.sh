@@ -99,7 +99,7 @@ load_under_kills() {
 
 verify() {
   say "$1"
-  python3 "$NODES_LIB/topology.py" leaders "$CONFIG" 30
+  nodes_wait_leaders 30
   loader verify
   python3 "$NODES_LIB/topology.py" replicas "$CONFIG" 60
 }
@@ -121,7 +121,7 @@ kill_everything_at_once() {
 must_be_refused() {
   local status=0 began
   began=$(now_ms)
-  timeout 60 "$NOKV" "$@" --config "$CONFIG" 2>&1 || status=$?
+  timeout 60 "$NOKV" "$@" --config "$CONFIG" --timeout 10 2>&1 || status=$?
   printf '  (status %s after %s ms)\n' "$status" "$(($(now_ms) - began))"
   ((status != 0 && status != 124)) || { echo "nokv $1 must be refused without a quorum" >&2 && return 1; }
 }
@@ -134,7 +134,7 @@ without_a_quorum() {
   must_be_refused get quorum-probe
   nodes_start "${NODES[1]}"
   nodes_start "${NODES[2]}"
-  python3 "$NODES_LIB/topology.py" leaders "$CONFIG" 30
+  nodes_wait_leaders 30
   "$NOKV" put quorum-probe kept --config "$CONFIG"
   "$NOKV" delete quorum-probe --config "$CONFIG"
 }

@@ -128,7 +128,21 @@ nodes_start_all() {
   for name in "${NODES[@]}"; do
     nodes_wait_ready "$name" 120 || return 1
   done
-  python3 "$NODES_LIB/topology.py" leaders "$CONFIG" 60
+  nodes_wait_leaders 60
+}
+
+# Waits until every region answers a read; prints who leads what, or after so many seconds who does not.
+nodes_wait_leaders() {
+  local deadline=$((SECONDS + $1)) regions
+  until regions=$("$NOKV" regions --config "$CONFIG" --timeout 2 2>&1); do
+    if ((SECONDS >= deadline)); then
+      nodes_say "after $1 s there still is a region without a leader:"
+      nodes_say "$regions"
+      return 1
+    fi
+    sleep 0.1
+  done
+  printf '%s\n' "$regions"
 }
 
 # Sends a node a signal that ends it at once, as kill -9 does, and waits until it is gone.

@@ -2,7 +2,6 @@
 """What the scripts ask about a topology file, and about the cluster that runs by it.
 
   topology.py nodes CONFIG                 one line for each process: its name and where it listens
-  topology.py leaders CONFIG SECONDS       waits until every region has a leader; prints region, range and leader
   topology.py replicas CONFIG SECONDS      waits until the replicas of each region have applied the same; compares bytes
   topology.py free-ports CONFIG            the same topology with free ports of this machine, as JSON
 
@@ -10,6 +9,7 @@ A store's status port is its listen port + STATUS_PORT_OFFSET, as `nokv serve` h
 """
 
 import json
+import random
 import socket
 import sys
 import time
@@ -31,10 +31,8 @@ def main(command, path, *rest):
             host, port = listen_address(store).rsplit(":", 1)
             print(f"store-{store['store_id']}", f"{host}:{port}", f"{host}:{int(port) + STATUS_PORT_OFFSET}")
         return 0
-    if command == "leaders":
-        return wait_for(leaders_or_none, config, float(rest[0]), "no leader yet for region(s)")
     if command == "replicas":
-        return wait_for(equal_replicas_or_none, config, float(rest[0]), "replicas still differ in region(s)")
+        return wait_for_equal_replicas(config, float(rest[0]))
     if command == "free-ports":
         print(json.dumps(with_free_ports(config), indent=2))
         return 0
@@ -63,80 +61,63 @@ def ask(store, path):
         return None
 
 
-def wait_for(look, config, seconds, complaint):
-    """Looks again and again until nothing is missing; prints what it found, or what is missing at the end."""
+def wait_for_equal_replicas(config, seconds):
+    """Looks again and again until all agree; prints what it found, or what differs at the end."""
     deadline = time.monotonic() + seconds
     while True:
-        found, missing = look(config)
-        if not missing:
-            print("\n".join(found))
+        alike, different = compare_replicas(config)
+        if not different:
+            print("\n".join(alike))
             return 0
         if time.monotonic() > deadline:
-            print(f"{complaint}: {', '.join(missing)}", file=sys.stderr)
+            print(f"replicas differ: {'; '.join(different)}", file=sys.stderr)
             return 1
         time.sleep(POLL_SECONDS)
 
 
-def leaders_or_none(config):
-    """(a line for each region that has a leader, the ids of those that have none)."""
-    leaders = {}
-    for store in config["stores"]:
-        for region in (ask(store, "/status") or {}).get("regions", []):
-            if str(region["role"]).lower() == "leader":
-                best = leaders.get(region["id"])
-                if best is None or region["term"] > best[1]:
-                    leaders[region["id"]] = (store["store_id"], region["term"])
-    found, missing = [], []
-    for region in config["regions"]:
-        if region["id"] in leaders:
-            bounds = f"{region.get('start_key') or '-'} .. {region.get('end_key') or '-'}"
-            found.append(f"region {region['id']} [{bounds}): leader on store {leaders[region['id']][0]}")
-        else:
-            missing.append(str(region["id"]))
-    return found, missing
-
-
-def equal_replicas_or_none(config):
-    """(a line for each region whose replicas hold the same bytes, what differs in the others)."""
+def compare_replicas(config):
+    """(a line for each region whose replicas hold the same bytes, a line for each of the others)."""
     stores = {store["store_id"]: store for store in config["stores"]}
-    found, missing = [], []
+    alike, different = [], []
     for region in config["regions"]:
         digests = [ask(stores[peer["store_id"]], f"/digest?region={region['id']}") for peer in region["peers"]]
         states = [d and (d["applied"], d["digest"], d["keys"]) for d in digests]
         if None not in states and len(set(states)) == 1:
             applied, digest, keys = states[0]
-            found.append(f"region {region['id']}: {len(states)} replicas alike at applied index {applied}: "
+            alike.append(f"region {region['id']}: {len(states)} replicas alike at applied index {applied}: "
                          f"{keys} records, digest {digest}")
         else:
-            missing.append(f"{region['id']} (applied, digest, records: {states})")
-    return found, missing
+            different.append(f"region {region['id']} (applied, digest, records: {states})")
+    return alike, different
 
 
 def with_free_ports(config):
     """Every listener on a port that was free a moment ago, with the status port free as well."""
     held = []
-
-    def port():
-        while True:
-            first, second = socket.socket(), socket.socket()
-            try:
-                first.bind(("127.0.0.1", 0))
-                number = first.getsockname()[1]
-                second.bind(("127.0.0.1", number + STATUS_PORT_OFFSET))
-            except (OSError, OverflowError):
-                first.close()
-                second.close()
-                continue
-            held.extend((first, second))
-            return number
-
-    address = f"127.0.0.1:{port()}"
+    address = f"127.0.0.1:{free_port(held)}"
     config["tso"].update(listen_addr=address, advertise_url=f"http://{address}")
     for store in config["stores"]:
-        store["addr"] = store["listen_addr"] = f"127.0.0.1:{port()}"
+        store["addr"] = store["listen_addr"] = f"127.0.0.1:{free_port(held)}"
     for sock in held:
         sock.close()
     return config
+
+
+def free_port(held):
+    """A free port whose status port is free, too; `held` keeps both until all are found. Below the range from which
+    the system gives ports to outgoing connections: none of those can take the port while its node is down."""
+    while True:
+        number = random.randrange(21000, 31000)
+        pair = [socket.socket(), socket.socket()]
+        try:
+            for sock, port in zip(pair, (number, number + STATUS_PORT_OFFSET)):
+                sock.bind(("127.0.0.1", port))
+        except OSError:
+            for sock in pair:
+                sock.close()
+            continue
+        held.extend(pair)
+        return number
 
 
 if __name__ == "__main__":

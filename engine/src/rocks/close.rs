@@ -1,4 +1,5 @@
 //! Bringing things to rest: flushing, compacting by hand, and closing.
+//! None of it is needed for durability, which the write-ahead log gives.
 
 use rocksdb::FlushOptions;
 

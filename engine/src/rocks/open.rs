@@ -1,4 +1,5 @@
-//! Opening a database, and saying clearly why it cannot be opened.
+//! Opening a database, and saying clearly why it cannot be opened: a person reads the reason, at the one moment when
+//! nothing else works yet.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! A read view on RocksDB: a snapshot that keeps the database open for as long as it lives.
+//! The only unsafe line of the crate is here, with its proof.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Writing: our batch becomes RocksDB's in one pass, then one write of log and buffers. The first failure is the last.
+//! Writing: our batch becomes RocksDB's in one pass, then one write of log and buffers.
+//! The first failure is the last: no write is tried after it.
 
 use super::engine::Shared;
 use super::failure::from_rocks;

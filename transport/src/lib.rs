@@ -23,7 +23,7 @@
 //! | `memory/deliver.rs` | the steps, and what each of them did |
 //! | `grpc.rs` | the gRPC network (feature `grpc`) |
 //! | `grpc/options.rs` | all bounds and times |
-//! | `grpc/network.rs` | [`grpc::GrpcNetwork`]: the links of one node |
+//! | `grpc/network.rs` | `grpc::GrpcNetwork`: the links of one node |
 //! | `grpc/link.rs` | one link: queue, counters, state, and the stream that empties it |
 //! | `grpc/queue.rs` | the bounded queue; how a batch is cut |
 //! | `grpc/codec.rs` | batches written in place, each message encoded once |

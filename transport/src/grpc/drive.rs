@@ -77,6 +77,7 @@ impl Driver {
             let why = match ended {
                 Ended::Moved => {
                     info!(self.logger, "the store has moved; connecting to its new address");
+                    self.link.set_state(LinkState::Idle);
                     continue;
                 }
                 Ended::Removed => return self.retire(),

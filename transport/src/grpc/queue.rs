@@ -103,8 +103,10 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits until there is a message.
+    /// Ends the stream before, if there is one, and waits until there is a message. (A stream whose connection has not
+    /// noticed its end yet would else take the message, or the wake-up, into nowhere.)
     pub(super) async fn wait_for_message(&self) {
+        self.begin_stream();
         poll_fn(|cx| {
             let mut state = self.state.lock();
             if state.messages.is_empty() { state.sleep(cx) } else { Poll::Ready(()) }
@@ -186,6 +188,7 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -282,6 +285,21 @@ mod tests {
             assert_eq!(wakes.0.load(Ordering::SeqCst), round);
             assert_eq!(next(&queue, stream).0, 10);
         }
+    }
+
+    #[test]
+    fn a_stream_that_lingers_takes_no_wake_up_from_who_waits_for_a_message() {
+        let queue = queue(100, 100_000, 100_000);
+        let lingering = queue.begin_stream();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut waiting = pin!(queue.wait_for_message());
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(matches!(poll(&queue, lingering), Poll::Ready(None)));
+        queue.push(message()).unwrap();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        assert_eq!(queue.progress().messages, 1);
     }
 
     #[test]

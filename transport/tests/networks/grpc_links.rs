@@ -72,13 +72,16 @@ fn a_peer_that_answers_nothing_is_found_although_nothing_is_sent_to_it() {
     assert_eq!(rig.counter(ONE, "transport_streams_stalled_total", None), 0);
 }
 
-/// A receiver whose connection lives but which reads nothing.
-struct Stuck;
+/// A receiver whose connection lives but which reads nothing. It counts the streams that are open.
+#[derive(Clone, Default)]
+struct Stuck {
+    open_streams: Arc<()>,
+}
 
 #[tonic::async_trait]
 impl RaftTransport for Stuck {
     async fn stream(&self, request: Request<Streaming<BatchRaftMessage>>) -> Result<Response<Done>, Status> {
-        let _unread = request;
+        let _unread = (request, Arc::clone(&self.open_streams));
         std::future::pending().await
     }
 }
@@ -91,8 +94,9 @@ fn a_stream_that_takes_nothing_is_given_up() {
     let runtime = rig.node(THREE).runtime();
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     rig.book.set(TWO, &listener.local_addr().unwrap().to_string()).unwrap();
-    let stuck = server(&rig.options).add_service(RaftTransportServer::new(Stuck));
-    runtime.spawn(stuck.serve_with_incoming(TcpListenerStream::new(listener)));
+    let stuck = Stuck::default();
+    let service = RaftTransportServer::from_arc(Arc::new(stuck.clone()));
+    runtime.spawn(server(&rig.options).add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
 
     let (one, at_one) = (rig.network(ONE), rig.inbox(ONE));
     while at_one.unreachable_reports(TWO) == 0 {
@@ -107,6 +111,8 @@ fn a_stream_that_takes_nothing_is_given_up() {
     assert!(rig.counter(ONE, "transport_dropped_messages_total", Some("queue_full")) > 0);
     assert_eq!(one.send(TWO, message(ONE, TWO, 2)), Err(SendRefused::Disconnected), "no attempt is due");
     assert_eq!(rig.queued(ONE, TWO), 0);
+    // Ours, the service's, and none of a stream: what was given up is closed, not left behind with its window's bytes.
+    rig.wait_until(|| Arc::strong_count(&stuck.open_streams) == 2);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Each store has a runtime of its own, so that killing one closes its sockets as the end of its process would.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -86,6 +87,19 @@ impl GrpcRig {
     }
 }
 
+/// What a rig that gave up shows.
+impl fmt::Debug for GrpcRig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (store, node) in &self.nodes {
+            writeln!(f, "store {store}: {:?} {:?}", node.network, node.recorder)?;
+            for sample in node.network.samples().iter().filter(|sample| sample.value > 0) {
+                writeln!(f, "  {sample:?}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Node {
     pub fn runtime(&self) -> &Runtime {
         &self.runtime
@@ -129,7 +143,7 @@ impl Rig for GrpcRig {
     }
 
     fn tick(&mut self) {
-        assert!(self.began.elapsed() < GIVE_UP_AFTER, "what is waited for does not happen");
+        assert!(self.began.elapsed() < GIVE_UP_AFTER, "what is waited for does not happen: {self:?}");
         self.bell.wait(TICK);
     }
 }

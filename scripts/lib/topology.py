@@ -81,11 +81,11 @@ def compare_replicas(config):
     alike, different = [], []
     for region in config["regions"]:
         digests = [ask(stores[peer["store_id"]], f"/digest?region={region['id']}") for peer in region["peers"]]
-        states = [d and (d["applied"], d["digest"], d["keys"]) for d in digests]
+        states = [d and (d["applied_index"], d["digest"], d["records"]) for d in digests]
         if None not in states and len(set(states)) == 1:
-            applied, digest, keys = states[0]
+            applied, digest, records = states[0]
             alike.append(f"region {region['id']}: {len(states)} replicas alike at applied index {applied}: "
-                         f"{keys} records, digest {digest}")
+                         f"{records} records, digest {digest}")
         else:
             different.append(f"region {region['id']} (applied, digest, records: {states})")
     return alike, different

@@ -35,8 +35,8 @@
 //!
 //! # Invariants
 //! 1. `send` never waits: no dialling, no I/O, no lock that is held during either.
-//! 2. What waits for a store is bounded in messages and bytes. A full queue refuses; it does not grow. A stream takes a
-//!    batch only when its connection has room, so at most about two frames wait anywhere but in the queue.
+//! 2. What waits for a store is bounded in messages and bytes. A full queue refuses; it does not grow. A stream takes
+//!    a batch only when its connection has room, so at most about two frames wait anywhere but in the queue.
 //! 3. A store's queue, task and connection are its own: a dead or slow store costs the others nothing.
 //! 4. No loss without a trace: a refused message is an error, a lost one is counted and the inbox is told that the store
 //!    is unreachable, once for each attempt. (A connection that breaks may lose what it was already given.)
@@ -47,8 +47,8 @@
 //!
 //! # Deliberately absent
 //! - Acknowledgements, resending, deduplication: raft has them.
-//! - Images (what raft ships to a peer that lags too far): they will have streams of their own, so that they never stand
-//!   in a heartbeat's way. TinyKV's `Snapshot` call is refused with a clear text.
+//! - Images (what raft ships to a peer that lags too far): they will have streams of their own, so that they never
+//!   stand in a heartbeat's way. TinyKV's `Snapshot` call is refused with a clear text.
 //! - TLS and any check of who the other end is: raft ports are for trusted networks until then.
 //! - Compression: payloads are small or incompressible more often than not, and the CPU is the scarce part.
 

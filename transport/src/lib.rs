@@ -38,8 +38,8 @@
 //! 2. What waits for a store is bounded in messages and bytes. A full queue refuses; it does not grow. A stream takes
 //!    a batch only when its connection has room, so at most about two frames wait anywhere but in the queue.
 //! 3. A store's queue, task and connection are its own: a dead or slow store costs the others nothing.
-//! 4. No loss without a trace: a refused message is an error, a lost one is counted and the inbox is told that the store
-//!    is unreachable, once for each attempt. (A connection that breaks may lose what it was already given.)
+//! 4. No loss without a trace: a refused message is an error; a lost one is counted, and the inbox is told that the
+//!    store is unreachable, once for each attempt. (A connection that breaks may lose what it was already given.)
 //! 5. On one link, messages arrive in the order of sending, but for losses, unless a connection is replaced by another
 //!    or the in-memory network was told to reorder. Raft needs none of this.
 //! 6. A message is handed to the inbox only if its envelope is whole and names this store as the receiver.

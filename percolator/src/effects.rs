@@ -1,5 +1,5 @@
-//! The three things that happen to a lock, as effects on a batch: it is written, it becomes a commit record, or it gives
-//! way to a rollback mark. Every command that writes is made of these.
+//! The three things that happen to a lock, as effects on a batch: it is written, it becomes a commit record, or it
+//! gives way to a rollback mark. Every command that writes is made of these.
 
 use bytes::Bytes;
 use nokv_engine::{Cf, ReadView, WriteBatch};

@@ -16,8 +16,8 @@
 //!                           Cf::Default   user key, start_ts  ↓ → values too long for the records
 //! ```
 //!
-//! A transaction is prewritten on all its keys, then committed on its primary, which decides, then on the others. Whoever
-//! meets its lock asks for its status at the primary, and resolves.
+//! A transaction is prewritten on all its keys, then committed on its primary, which decides, then on the others.
+//! Whoever meets its lock asks for its status at the primary, and resolves.
 //!
 //! # Map
 //! | file | what it holds |

@@ -1,4 +1,5 @@
-//! A walk over the locks of a range that never looks at more than a bounded number of them.
+//! A walk over the locks of a range that never looks at more than a bounded number of them,
+//! however many transactions have left theirs there.
 
 use bytes::Bytes;
 use nokv_engine::{Cf, Cursor, KeyRange, ReadView};

@@ -1,4 +1,5 @@
-//! What a user asks to happen to a key. (What the engine is asked to do is a `WriteBatch`.)
+//! What a user asks to happen to a key.
+//! (What the engine is asked to do is a `WriteBatch`.)
 
 use bytes::Bytes;
 

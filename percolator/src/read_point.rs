@@ -1,4 +1,5 @@
 //! What a read sees: as of which timestamp, under which isolation, past which locks.
+//! And when a lock stands in its way.
 
 use crate::{Key, KeyError, Lock, LockKind, Reply, Result, Timestamp};
 

@@ -1,4 +1,5 @@
-//! Reads several keys at one point in time. A key that is locked answers for itself only.
+//! Reads several keys at one point in time.
+//! A key that is locked answers for itself only.
 
 use nokv_engine::ReadView;
 

@@ -1,4 +1,5 @@
-//! Gives a transaction up on some of its keys: no lock, no value, and a mark that it can never come back.
+//! Gives a transaction up on some of its keys: no lock, no value,
+//! and a mark that it can never come back.
 
 use nokv_engine::{ReadView, WriteBatch};
 

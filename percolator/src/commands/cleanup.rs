@@ -1,4 +1,5 @@
-//! Rolls a transaction back on one key if its time is over: the way of older clients to get a lock out of the way.
+//! Rolls a transaction back on one key if its time is over.
+//! It is the way of older clients to get a lock out of the way.
 
 use nokv_engine::{ReadView, WriteBatch};
 

@@ -1,4 +1,5 @@
 //! Everything that is stored of one key, for people who look for a fault.
+//! It judges nothing: what it shows is what lies there.
 
 use bytes::Bytes;
 use nokv_engine::{Cf, Cursor, KeyRange, ReadView};

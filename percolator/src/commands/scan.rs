@@ -1,4 +1,5 @@
 //! Reads a range at a point in time, in either direction.
+//! What bounds it is counted here; how the cursors move is `scan_cursors.rs`.
 
 use bytes::Bytes;
 use nokv_engine::{KeyRange, ReadView};

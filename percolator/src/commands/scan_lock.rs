@@ -1,4 +1,5 @@
-//! Lists the locks of old transactions in a range; garbage collection starts with it.
+//! Lists the locks of old transactions in a range.
+//! Garbage collection starts with it: what is locked cannot be judged yet.
 
 use nokv_engine::{KeyRange, ReadView};
 

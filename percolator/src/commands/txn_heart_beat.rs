@@ -1,4 +1,5 @@
-//! Keeps a long transaction alive by giving its primary lock more time.
+//! Keeps a long transaction alive by giving its primary lock more time,
+//! so that those who meet its locks wait instead of ending it.
 
 use nokv_engine::{ReadView, WriteBatch};
 

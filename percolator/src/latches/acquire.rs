@@ -1,4 +1,5 @@
 //! Acquiring the slots of a command's keys, one after another, and holding them.
+//! However it ends, by use, by cancellation or by a panic, every slot entered is left again.
 
 use std::fmt;
 use std::future::Future;

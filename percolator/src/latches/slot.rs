@@ -1,4 +1,5 @@
-//! One slot: who holds it and who waits for it. Its methods run under its mutex and never wait, wake or call out.
+//! One slot: who holds it and who waits for it.
+//! Its methods run under its mutex and never wait, wake or call out.
 
 use std::collections::VecDeque;
 use std::task::{Context, Waker};

@@ -1,4 +1,5 @@
-//! Latches under a small executor of our own: exclusion, order, cancellation, and no wake-up lost.
+//! Latches under a small executor of our own: exclusion, order, cancellation,
+//! and no wake-up lost.
 
 use std::collections::VecDeque;
 use std::future::Future;

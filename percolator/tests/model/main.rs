@@ -161,6 +161,30 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// One transaction after the other, so that keys have more records than a scan steps over; most histories have none.
+fn past() -> impl Strategy<Value = Vec<Step>> {
+    let turn = (some_keys(), prop_oneof![4 => Just(0), 1 => Just(1), 1 => Just(2), 1 => Just(3)]);
+    prop_oneof![2 => Just(vec![]), 1 => vec(turn, 0..16)].prop_map(|turns| {
+        let instant = |at: usize| Timestamp::compose(1 + at as u64 / 4, at as u64 % 4);
+        let turns = turns.into_iter().enumerate();
+        turns
+            .map(|(at, (users, kind))| {
+                let (start_ts, commit_ts) = (instant(2 * at), instant(2 * at + 1));
+                let op = match kind {
+                    0 => MutationOp::Put(vec![at as u8].into()),
+                    1 => MutationOp::Delete,
+                    2 => MutationOp::Lock,
+                    _ => return Step::RollBack { keys: users, start_ts },
+                };
+                let wishes =
+                    users.into_iter().map(|key| Wish { key, op: op.clone(), assertion: Assertion::None }).collect();
+                let claim = Claim { start_ts, primary: "a", ttl_ms: 1, min_commit_ts: Timestamp::ZERO, wishes };
+                Step::Write(claim, commit_ts)
+            })
+            .collect()
+    })
+}
+
 /// The crate and the model side by side.
 #[derive(Default)]
 struct Twins {
@@ -334,9 +358,9 @@ impl Twins {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
     #[test]
-    fn every_reply_and_every_record_is_the_models(steps in vec(step(), 1..120)) {
+    fn every_reply_and_every_record_is_the_models(past in past(), steps in vec(step(), 1..120)) {
         let mut twins = Twins::default();
-        for step in &steps {
+        for step in past.iter().chain(&steps) {
             let before = twins.model.clone();
             twins.step(step);
             twins.check(&before);

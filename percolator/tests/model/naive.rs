@@ -1,5 +1,5 @@
-//! The naive model: maps of locks, of versions and of marks, no encoding, no cursors. It says in the plainest words what
-//! each command must answer and change; the crate must agree in every byte of every reply.
+//! The naive model: maps of locks, of versions and of marks, no encoding, no cursors. It says in the plainest words
+//! what each command must answer and change; the crate must agree in every byte of every reply.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! All that lies in the engine, and all that the model says should lie there: nothing less, and no leftovers.
+//! All that lies in the engine, and all that the model says should lie there:
+//! nothing less, and no leftovers.
 
 use std::collections::BTreeMap;
 

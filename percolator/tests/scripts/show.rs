@@ -1,4 +1,5 @@
-//! Shows replies and records for people.
+//! Shows replies and records for people: user keys, timestamps as numbers or as
+//! `milliseconds.logical`, and a long value as its first letter and its length.
 
 use std::fmt::Write as _;
 

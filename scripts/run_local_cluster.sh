@@ -4,6 +4,11 @@
 # Run it again on the same workdir, also after kill -9 of anything, and it goes on where it was.
 set -euo pipefail
 
+# A shell that starts this in the background makes it ignore SIGINT, which bash could then never catch.
+if [[ -n $(trap -p INT) && -z ${NOKV_SIGNALS_RESET:-} ]]; then
+  NOKV_SIGNALS_RESET=1 exec env --default-signal=INT "${BASH_SOURCE[0]}" "$@"
+fi
+
 usage() {
   cat <<'END'
 Usage: scripts/run_local_cluster.sh [--config FILE] [--workdir DIR] [--release]

@@ -48,10 +48,11 @@ source "$ROOT/scripts/lib/build.sh"
 
 declare -a FOLLOWERS=()  # process ids of the log readers
 
-# Shows what a node appends to its log from now on, under its name.
+# Shows what a node says and logs from now on, under its name.
 follow_log() {
-  touch "$WORKDIR/logs/$1.log"
-  tail --lines=0 --follow=name --retry --pid=$$ "$WORKDIR/logs/$1.log" 2>/dev/null 9>&- \
+  local logs="$WORKDIR/logs/$1"
+  touch "$logs.out" "$logs.log"
+  tail --quiet --lines=0 --follow=name --retry --pid=$$ "$logs.out" "$logs.log" 2>/dev/null 9>&- \
     > >(exec 9>&- sed -u "s/^/[$1] /") &
   FOLLOWERS+=("$!")
 }

@@ -11,8 +11,15 @@ build_nokv() {
   build_programs "$1" --bin nokv && build_output "$1" nokv
 }
 
-# Prints the path of an example of one of our crates, after building it. $1: profile, $2: example.
-build_example() { build_programs "$1" --example "$2" && build_output "$1" "examples/$2"; }
+# Prints the path of an example of one of our crates, after building it unless NOKV_BIN names a binary: then the one
+# built along with that is meant. $1: profile, $2: example.
+build_example() {
+  if [[ -n ${NOKV_BIN:-} ]]; then
+    realpath "$(dirname "$NOKV_BIN")/examples/$2"
+    return
+  fi
+  build_programs "$1" --example "$2" && build_output "$1" "examples/$2"
+}
 
 # In the tests' profile the examples are built along, whatever was asked for: then cargo resolves the features of every
 # dependency as it does for the tests, and RocksDB, tokio and all others are compiled once for both.

@@ -37,14 +37,14 @@ def disturbs(what):
 
 
 def longest_pauses(acknowledged, events):
-    """(longest interval between two acknowledgements that touches the event's time, the event), for each event."""
+    """(longest time between two acknowledgements from the event on, the event), for each event. An interval counts
+    from its own beginning, which may lie before the event, up to the next event that takes something away."""
     found = []
     for number, (start, what) in enumerate(events):
-        last = acknowledged[-1] if acknowledged else int(start)
-        following = next((int(e[0]) for e in events[number + 1:] if disturbs(e[1])), last)
-        intervals = [after - before for before, after in zip(acknowledged, acknowledged[1:])
-                     if after > int(start) and before < following]
-        found.append((max(intervals, default=0), what))
+        following = next((int(at) for at, later in events[number + 1:] if disturbs(later)), float("inf"))
+        pauses = [min(after, following) - before for before, after in zip(acknowledged, acknowledged[1:])
+                  if after > int(start) and before < following]
+        found.append((max(pauses, default=0), what))
     return found
 
 

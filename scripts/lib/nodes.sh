@@ -2,13 +2,14 @@
 # Every process is known by its id (kept in $WORKDIR/pids/NAME); none is ever looked up by name.
 #
 # The caller sets NOKV (the binary), CONFIG (the topology) and WORKDIR (an absolute path), then calls nodes_open.
-# A node's name is tso, store-1, store-2, … ; its output is appended to $WORKDIR/logs/NAME.log.
+# A node's name is tso, store-1, store-2, … ; what it says (standard output) is appended to $WORKDIR/logs/NAME.out, what
+# it logs (standard error) to NAME.log.
 # shellcheck shell=bash
 
 NODES=()                     # every name, the timestamp server first
 declare -A NODE_LISTENS=()   # name -> host:port for requests and, for a store, host:port of its status pages
 declare -A NODE_PID=()       # name -> process id, while this script has it running
-declare -A NODE_LOG_START=() # name -> size of its log in bytes before its last start
+declare -A NODE_OUT_START=() # name -> size of NAME.out in bytes before its last start
 readonly NODES_LIB="${BASH_SOURCE[0]%/*}"
 readonly STOP_SECONDS=20
 
@@ -90,11 +91,11 @@ nodes_command() {
 # Starts a node in a session of its own, so that a Ctrl+C in the terminal reaches only the script, which then stops
 # the nodes in order. The node writes to a file, so that nothing it does can depend on who reads along.
 nodes_start() {
-  local name=$1 log="$WORKDIR/logs/$1.log" command
+  local name=$1 logs="$WORKDIR/logs/$1" command
   mapfile -t command < <(nodes_command "$name")
-  touch "$log"
-  NODE_LOG_START[$name]=$(stat --format=%s "$log")
-  setsid "${command[@]}" >>"$log" 2>&1 9>&- &
+  touch "$logs.out"
+  NODE_OUT_START[$name]=$(stat --format=%s "$logs.out")
+  setsid "${command[@]}" >>"$logs.out" 2>>"$logs.log" 9>&- &
   NODE_PID[$name]=$!
   printf '%s\n' "$!" >"$WORKDIR/pids/$name"
 }
@@ -102,10 +103,10 @@ nodes_start() {
 # Waits for the node's own `ready:` line.
 nodes_wait_ready() {
   local name=$1 seconds=$2 deadline=$((SECONDS + $2))
-  until nodes_log_since_start "$name" | grep -q '^ready:'; do
+  until grep -q '^ready:' <(tail --bytes="+$((NODE_OUT_START[$name] + 1))" "$WORKDIR/logs/$name.out"); do
     if ! nodes_alive "${NODE_PID[$name]}"; then
       nodes_say "$name ended while starting; its last words ($WORKDIR/logs/$name.log):"
-      nodes_log_since_start "$name" | tail -n 15 >&2
+      tail -n 15 "$WORKDIR/logs/$name.log" >&2
       return 1
     fi
     if ((SECONDS >= deadline)); then
@@ -115,8 +116,6 @@ nodes_wait_ready() {
     sleep 0.05
   done
 }
-
-nodes_log_since_start() { tail --bytes="+$((NODE_LOG_START[$1] + 1))" "$WORKDIR/logs/$1.log"; }
 
 # Starts every node and waits until all of them are ready and every region has a leader, which it prints.
 nodes_start_all() {

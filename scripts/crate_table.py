@@ -20,7 +20,8 @@ MAY_USE = {
     "raftstore": {"engine", "transport", "proto"},
     "placement": {"engine", "proto", "raftstore"},
     "client": {"proto", "percolator"},
-    "server": {"proto", "engine", "transport", "percolator", "raftstore", "placement", "client"},
+    "bench": {"proto", "engine", "percolator", "client"},
+    "server": {"proto", "engine", "transport", "percolator", "raftstore", "placement", "client", "bench"},
     "sim": {"proto", "engine", "transport", "percolator", "raftstore", "placement", "client", "server"},
 }
 # What a crate's tests may use besides. The cores never see each other, not even there.

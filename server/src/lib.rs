@@ -1,1 +1,26 @@
-//! placeholder
+//! One node of NoKV, and the binary `nokv` around it.
+//!
+//! ```text
+//!   nokv serve ──▶ node ──▶ service (gRPC) ──▶ executor ──▶ percolator, raftstore
+//!   nokv tso ────▶ tso (HTTP, its own directory)
+//!   nokv config ─▶ config (the topology file) ◀── everything that starts or connects
+//!   nokv get … ──▶ nokv-client
+//! ```
+//!
+//! * `cli/`: the command line: flags, output, exit codes.
+//! * `config/`: the topology file, read and checked in one go.
+//! * `tso/`: timestamps that never go back; the allocator in it is pure.
+//! * `key_text.rs`, `value_text.rs`: keys and values as people write them, the same in every tool.
+//! * `logging.rs`: the log of every long-running command.
+//!
+//! Invariants: what a user types is refused with a text that says where and why, or it is done; a process's exit code
+//! tells an error from an unknown outcome; standard output carries results, standard error the log.
+//!
+//! Deliberately absent: rules of transactions (`nokv-percolator`) and of replication (`nokv-raftstore`).
+
+pub mod cli;
+pub mod config;
+pub mod key_text;
+pub mod logging;
+pub mod tso;
+pub mod value_text;

@@ -1,0 +1,82 @@
+//! The commands and the flags that several of them share.
+//!
+//! Every flag says what it is for; clap prints it and refuses what it does not know.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::config_command::ConfigArgs;
+use super::exit::EXIT_CODES;
+use super::read_command::{GetArgs, ScanArgs};
+use super::regions_command::RegionsArgs;
+use super::tso_command::TsoArgs;
+use super::txn_command::TxnArgs;
+use super::write_command::{DeleteArgs, PutArgs};
+use crate::config::{ConfigError, Topology};
+
+/// A multi-Raft, transactional key-value store
+#[derive(Debug, Parser)]
+#[command(name = "nokv", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show and check a topology file
+    Config(ConfigArgs),
+    /// Serve timestamps over HTTP until SIGINT or SIGTERM
+    Tso(TsoArgs),
+    /// Read one key; exit code 1 if it is not there
+    Get(GetArgs),
+    /// Read a range of keys in order
+    Scan(ScanArgs),
+    /// Write one key
+    Put(PutArgs),
+    /// Remove one key, whether it is there or not
+    Delete(DeleteArgs),
+    /// Read and write several keys as one transaction
+    Txn(TxnArgs),
+    /// Ask every store which regions it leads; exit code 1 if a region has no leader
+    Regions(RegionsArgs),
+}
+
+/// The topology file, where a command needs one.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ConfigFile {
+    /// The topology file (stores, regions, timestamp server), for instance raft_config.json
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Print JSON for programs instead of text for people; errors become JSON objects on standard error
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Command {
+    /// Whether errors are to be printed as JSON.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Command::Config(args) => args.json(),
+            Command::Tso(_) => false,
+            Command::Get(args) => args.connect.output.json,
+            Command::Scan(args) => args.connect.output.json,
+            Command::Put(args) => args.connect.output.json,
+            Command::Delete(args) => args.connect.output.json,
+            Command::Txn(args) => args.connect.output.json,
+            Command::Regions(args) => args.output.json,
+        }
+    }
+}
+
+impl ConfigFile {
+    pub(super) fn load(&self) -> Result<Topology, ConfigError> {
+        Topology::load(&self.config)
+    }
+}

@@ -59,6 +59,11 @@ impl MemoryEngine {
         self.disk.read().unsynced.len()
     }
 
+    /// What a crash now would leave at its worst: all that was synced and nothing else.
+    pub fn durable_view(&self) -> MemoryView {
+        MemoryView::new(Some(self.disk.read().durable.clone()))
+    }
+
     /// Sum of the lengths of all live keys and values, in bytes; what [`FaultPlan::bytes_max`] is compared with.
     pub fn live_bytes(&self) -> u64 {
         self.disk.read().visible.live_bytes()

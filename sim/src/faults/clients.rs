@@ -1,0 +1,32 @@
+//! Clients die in the middle of what they do, leaving locks and requests under way; others take their places.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{about, begins};
+use crate::random::Random;
+use crate::workloads::{Actor, Workloads};
+
+/// Kills clients, for ever.
+pub(super) async fn die(workloads: Arc<Workloads>, actors: Arc<Mutex<Vec<Actor>>>, mut random: Random) {
+    let pace_ms = random.between(500, 10_000);
+    // Numbers of clients that come later are above all that began.
+    let mut next = 1_000;
+    loop {
+        about(pace_ms, &mut random).await;
+        let mut actors = actors.lock();
+        let count = actors.len();
+        if count == 0 {
+            continue;
+        }
+        let dying = actors.swap_remove(random.index(count));
+        begins(&workloads.world, format_args!("client {} dies", dying.number));
+        dying.die();
+        next += 1;
+        match Actor::begin(&workloads, next, random.fork()) {
+            Ok(actor) => actors.push(actor),
+            Err(error) => workloads.world.violate("clients begin", error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What goes wrong, and how often: drawn from the seed before a run, so that every run has weather of its own. Each kind
+//! of fault is a task of its own that acts now and then; all of them end at once when the second phase begins.
+
+mod clients;
+mod disks;
+mod kills;
+mod network;
+mod oracle;
+mod partitions;
+mod pauses;
+mod transfers;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nokv_engine::FaultPlan;
+use nokv_transport::memory::LinkFaults;
+use tokio::task::JoinSet;
+
+use crate::random::Random;
+use crate::scenario::Scenario;
+use crate::workloads::{Actor, Workloads};
+use crate::world::{DiskSpeed, Weather, World};
+
+pub use partitions::Shape;
+
+/// The faults of a run under way.
+#[derive(Debug)]
+pub struct Faults {
+    tasks: JoinSet<()>,
+    /// The clients at work; some die and are replaced.
+    actors: Arc<parking_lot::Mutex<Vec<Actor>>>,
+}
+
+impl Faults {
+    /// Lets things go wrong as `scenario` and the seed have it.
+    pub fn begin(workloads: &Arc<Workloads>, scenario: &Scenario, actors: Vec<Actor>, random: &mut Random) -> Self {
+        let world = &workloads.world;
+        let actors = Arc::new(parking_lot::Mutex::new(actors));
+        let mut tasks = JoinSet::new();
+        if scenario.unreliable {
+            network::set_out(world, random);
+            tasks.spawn(network::change(world.clone(), random.fork()));
+            tasks.spawn(network::clog(world.clone(), random.fork()));
+            tasks.spawn(clients::die(workloads.clone(), actors.clone(), random.fork()));
+        }
+        if scenario.partitions {
+            tasks.spawn(partitions::come_and_go(world.clone(), scenario.clients, random.fork()));
+        }
+        if scenario.crashes {
+            tasks.spawn(kills::strike(world.clone(), random.fork()));
+            tasks.spawn(oracle::fail(world.clone(), random.fork()));
+        }
+        if scenario.disks {
+            disks::set_out(world, random);
+            tasks.spawn(disks::fail(world.clone(), random.fork()));
+        }
+        if scenario.pauses {
+            tasks.spawn(pauses::come_and_go(world.clone(), random.fork()));
+        }
+        if scenario.transfers {
+            tasks.spawn(transfers::order(world.clone(), random.fork()));
+        }
+        Faults { tasks, actors }
+    }
+
+    /// Ends all faults: links deliver, disks work, paused nodes go on, dead ones start. Returns the clients.
+    pub fn end(mut self, world: &Arc<World>) -> Vec<Actor> {
+        self.tasks.abort_all();
+        world.note(format_args!("all faults end"));
+        world.network.heal();
+        world.network.set_faults_everywhere(LinkFaults::delay(Duration::from_micros(200), Duration::from_millis(1)));
+        *world.weather.lock() = Weather::default();
+        world.oracle.start();
+        for slot in world.slots() {
+            slot.engine().set_faults(FaultPlan::default());
+            slot.disk.set_speed(DiskSpeed::INSTANT);
+            if let Some(node) = slot.node() {
+                node.steps_to_live.store(0, Ordering::Relaxed);
+                node.process.go_on();
+            }
+        }
+        world.start_all();
+        std::mem::take(&mut *self.actors.lock())
+    }
+}
+
+/// Counts a fault and writes it down.
+fn begins(world: &World, what: std::fmt::Arguments<'_>) {
+    world.counts.faults.fetch_add(1, Ordering::Relaxed);
+    world.note(format_args!("fault: {what}"));
+}
+
+/// Sleeps for about `ms`, from a tenth to twice as long.
+async fn about(ms: u64, random: &mut Random) {
+    tokio::time::sleep(random.millis(ms / 10, ms * 2)).await;
+}

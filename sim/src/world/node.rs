@@ -1,0 +1,201 @@
+//! One life of one store: the production parts on the simulated edges, and the tasks that stand in for its threads.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nokv_engine::{Error as EngineError, MemoryEngine, RaftLog, SharedRaftLog};
+use nokv_percolator::Error as MvccError;
+use nokv_proto::raft_serverpb::RaftMessage;
+use nokv_raftstore::gate::Gate;
+use nokv_raftstore::{Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, open};
+use nokv_server::executor::{Executor, ExecutorOptions};
+use nokv_server::service::{Calls, TinyKvService};
+use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
+use nokv_transport::memory::MemoryEndpoint;
+use nokv_transport::{AddressBook, Inbox, RegionId, StoreId};
+use parking_lot::Mutex;
+
+use super::apply_task::{ApplyQueue, ApplyTaskLoop};
+use super::raft_task::RaftTask;
+use super::{Loss, Process, SimClock, Slot, World};
+use crate::random::Random;
+
+/// A store that is up.
+pub struct Node {
+    /// The store.
+    pub store: StoreId,
+    /// What it runs in.
+    pub process: Arc<Process>,
+    /// Replication's handle.
+    pub handle: Raftstore<MemoryEngine>,
+    /// What answers clients.
+    pub service: TinyKvService<MemoryEngine>,
+    /// Its executor.
+    pub executor: Executor<MemoryEngine>,
+    /// Its clock.
+    pub clock: Arc<SimClock>,
+    /// Its regions' gates.
+    pub gates: Vec<(RegionId, Arc<Gate>)>,
+    /// Its raft log.
+    pub log: Arc<dyn RaftLog>,
+    /// Its disk.
+    pub engine: MemoryEngine,
+    /// Steps until it is killed, counted down; 0 = it is not going to be.
+    pub steps_to_live: AtomicU64,
+    waiting: Mutex<Option<Parts>>,
+}
+
+/// What its tasks will own.
+struct Parts {
+    parts: LoopParts,
+    endpoint: Arc<MemoryEndpoint>,
+    random: Random,
+}
+
+impl Node {
+    pub(super) fn start(world: &Arc<World>, slot: &Slot, life: u64) -> Result<Arc<Node>, StoreError> {
+        let store = slot.store;
+        let engine = slot.engine();
+        let log: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
+        bootstrap(&engine, log.as_ref(), store, &world.options.regions)?;
+        let mut random = world.random();
+        let config = Config { seed: random.number(), ..world.options.config.clone() };
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let opened = open(engine.clone(), log.clone(), store, config, slot.clock.clone(), &logger)?;
+        let endpoint = world.network.endpoint(store);
+        let process = Arc::new(Process::default());
+        let inbox = Arc::new(StirringInbox { inner: opened.inbox, process: process.clone() });
+        world.network.attach(store, inbox.clone());
+        let fatal = world.clone();
+        let on_failure = move |error: &MvccError| fatal.command_failed(store, error);
+        let options = ExecutorOptions { latch_slots: 64, ..ExecutorOptions::default() };
+        let executor = Executor::new(opened.handle.clone(), options, Arc::new(on_failure));
+        // Serves the calls of TinyKv's own nodes, which nobody makes here; it dials nothing.
+        let unused = GrpcNetwork::start(
+            store,
+            AddressBook::new(),
+            GrpcOptions::default(),
+            tokio::runtime::Handle::current(),
+            &logger,
+        );
+        let service = TinyKvService::new(executor.clone(), unused.attach(inbox), Arc::new(Calls::default()));
+        let parts = opened.loops.into_iter().next().ok_or(StoreError::Mismatch("no raft loop".to_owned()))?;
+        let gates = parts.store.peers().map(|peer| (peer.region_id(), peer.gate().clone())).collect();
+        world.note(format_args!("store {store} is up, life {life}"));
+        Ok(Arc::new(Node {
+            store,
+            process,
+            handle: opened.handle,
+            service,
+            executor,
+            clock: slot.clock.clone(),
+            gates,
+            log,
+            engine,
+            steps_to_live: AtomicU64::new(0),
+            waiting: Mutex::new(Some(Parts { parts, endpoint, random })),
+        }))
+    }
+
+    /// Starts its tasks.
+    pub(super) fn run(self: &Arc<Self>, world: &Arc<World>) {
+        let Some(Parts { parts, endpoint, mut random }) = self.waiting.lock().take() else { return };
+        let queue = Arc::new(ApplyQueue::default());
+        let apply = ApplyTaskLoop {
+            world: world.clone(),
+            node: self.clone(),
+            applier: parts.applier,
+            mailbox: parts.mailbox,
+            queue: queue.clone(),
+            random: random.fork(),
+        };
+        let raft = RaftTask {
+            world: world.clone(),
+            node: self.clone(),
+            store: parts.store,
+            receiver: parts.receiver,
+            endpoint,
+            queue,
+            random,
+        };
+        let (a, b) = (world.clone(), world.clone());
+        let store = self.store;
+        self.spawn_part(false, world, async move { a.ended(store, raft.run().await) });
+        self.spawn_part(true, world, async move { b.ended(store, apply.run().await) });
+    }
+
+    /// Runs `work`, which serves a request, in this node's process.
+    pub fn spawn(&self, world: &Arc<World>, work: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_part(true, world, work);
+    }
+
+    fn spawn_part(&self, stirs: bool, world: &Arc<World>, work: impl Future<Output = ()> + Send + 'static) {
+        let (world, store) = (world.clone(), self.store);
+        let on_panic = move |text| world.violate("nothing panics", format!("store {store}: {text}"));
+        self.process.spawn(stirs, work, on_panic);
+    }
+
+    /// A moment between two steps: the node may be held up here, or die.
+    pub(super) async fn step(&self, world: &Arc<World>, random: &mut Random) {
+        let left = self.steps_to_live.load(Ordering::Relaxed);
+        if left > 0 {
+            self.steps_to_live.store(left - 1, Ordering::Relaxed);
+            if left == 1 {
+                let (loss, downtime) = (Loss::AllBut(random.below(1_001)), random.millis(0, 3_000));
+                world.kill(self.store, loss, Some(downtime));
+                return std::future::pending().await;
+            }
+        }
+        let hold_up = world.weather.lock().hold_up_permille;
+        if random.chance(hold_up) {
+            if random.chance(500) {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep(random.millis(1, 20)).await;
+            }
+        }
+    }
+}
+
+impl World {
+    fn ended(self: &Arc<Self>, store: StoreId, result: Result<(), StoreError>) {
+        match result {
+            Ok(()) => self.violate("loops run on", format!("a loop of store {store} ended")),
+            Err(error) => self.store_failed(store, &error),
+        }
+    }
+
+    fn command_failed(self: &Arc<Self>, store: StoreId, error: &MvccError) {
+        match error {
+            MvccError::Engine(EngineError::Closed) => {}
+            MvccError::Engine(error) => self.store_failed(store, &StoreError::Engine(error.clone())),
+            other => self.violate("records can be read", format!("store {store}: {other}")),
+        }
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// The store's inbox; wakes the raft loop, as a channel's thread would be woken.
+#[derive(Debug)]
+struct StirringInbox {
+    inner: StoreInbox,
+    process: Arc<Process>,
+}
+
+impl Inbox for StirringInbox {
+    fn raft_message(&self, message: RaftMessage) {
+        self.inner.raft_message(message);
+        self.process.stirred.notify_one();
+    }
+
+    fn unreachable(&self, store: StoreId) {
+        self.inner.unreachable(store);
+        self.process.stirred.notify_one();
+    }
+}

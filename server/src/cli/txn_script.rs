@@ -1,7 +1,7 @@
 //! The little language of `nokv txn`: `put KEY VALUE`, `delete KEY`, `get KEY`, one after another.
 //!
-//! As arguments the operations are separated by `--`; on standard input each has a line, `#` begins a comment, and words
-//! with blanks stand in double quotes (`\"` and `\\` inside them).
+//! As arguments the operations are separated by `--`; on standard input each has a line, `#` begins a comment, and
+//! words with blanks stand in double quotes (`\"` and `\\` inside them).
 
 use crate::key_text::{KeyText, KeyTextError};
 use crate::value_text::ValueText;

@@ -200,9 +200,8 @@ fn ids() {
 fn tiled(bounds: &[(&str, &str)]) -> String {
     let regions = bounds.iter().enumerate().map(|(n, (start, end))| {
         let id = n + 1;
-        format!(
-            "\n{{\"id\":{id},\"start_key\":\"{start}\",\"end_key\":\"{end}\",\"peers\":[{{\"store_id\":1,\"peer_id\":{id}}}]}}"
-        )
+        let peers = format!("[{{\"store_id\":1,\"peer_id\":{id}}}]");
+        format!("\n{{\"id\":{id},\"start_key\":\"{start}\",\"end_key\":\"{end}\",\"peers\":{peers}}}")
     });
     let regions: Vec<String> = regions.collect();
     format!("{{\"stores\":[{{\"store_id\":1,\"addr\":\"h:1\"}}],\n\"regions\":[{}]}}", regions.join(","))

@@ -124,7 +124,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let count = prop_oneof![1..=3u32, Just(BATCH_MAX), 1..=BATCH_MAX];
     let moved = prop_oneof![0..5i64, -5..5_000i64, -10_000_000..10_000_000i64];
     let step = prop_oneof![
-        12 => (count, moved, 0..2_000u64).prop_map(|(count, wall_ms, steady_ms)| Step::Ask { count, wall_ms, steady_ms }),
+        12 => (count, moved, 0..2_000u64)
+            .prop_map(|(count, wall_ms, steady_ms)| Step::Ask { count, wall_ms, steady_ms }),
         1 => prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), 0..4_000_000_000_000u64].prop_map(Step::SetWall),
         2 => Just(Step::WriteEarly),
         1 => Just(Step::DieAfterWrite),

@@ -1,7 +1,7 @@
 //! Timestamps over HTTP: `GET /tso?batch=N` and `GET /healthz`.
 //!
-//! Every answer is JSON, also the refusals: `{"error":"…"}` with 400 for a batch that cannot be, 404 and 405 for what is
-//! not served, 503 for what may work later.
+//! Every answer is JSON, also the refusals: `{"error":"…"}` with 400 for a batch that cannot be, 404 and 405 for what
+//! is not served, 503 for what may work later.
 
 use std::collections::HashMap;
 

@@ -44,6 +44,11 @@ impl Client {
             },
             Err(error) => {
                 if matches!(error, RpcError::Timeout(_)) {
+                    if patience < inner.options.request_timeout {
+                        // It is the operation's deadline that cut it short: that says nothing about the store.
+                        budget.note_may_have_run();
+                        return Err(budget.expired());
+                    }
                     budget.timed_out();
                 }
                 budget.note(format!("store {} at {}: {error}", route.peer.store_id, route.address));

@@ -10,6 +10,7 @@ use nokv_percolator::Timestamp;
 use crate::background::Background;
 use crate::budget::{Budget, Jitter};
 use crate::directory::{RegionDirectory, StaticDirectory};
+use crate::discover::DiscoveringDirectory;
 use crate::error::{InvalidInput, Result};
 use crate::grpc::GrpcRpc;
 use crate::http_oracle::HttpOracle;
@@ -67,6 +68,18 @@ impl Client {
         let oracle = HttpOracle::new(tso_url)?;
         let directory = StaticDirectory::new(topology);
         Ok(Client::new(Arc::new(GrpcRpc::default()), Arc::new(oracle), Arc::new(directory), options))
+    }
+
+    /// A client of the cluster whose stores are at `addresses` (host:port), some of them at least. Regions are found by
+    /// asking the stores: see [`DiscoveringDirectory`]. Nothing is dialled before the first operation.
+    ///
+    /// # Errors
+    /// [`crate::Error::InvalidInput`] if the URL is none.
+    pub fn connect_to(addresses: impl IntoIterator<Item = String>, tso_url: &str, options: Options) -> Result<Self> {
+        let oracle = HttpOracle::new(tso_url)?;
+        let rpc = Arc::new(GrpcRpc::default());
+        let directory = DiscoveringDirectory::new(rpc.clone(), addresses);
+        Ok(Client::new(rpc, Arc::new(oracle), Arc::new(directory), options))
     }
 
     /// The options it was made with.

@@ -2,12 +2,13 @@
 //! The one place where an outcome can become unknown, and where it is found out if that can be done.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use nokv_percolator::Timestamp;
 use nokv_proto::kvrpcpb;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Wait};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::key_error;
@@ -64,6 +65,7 @@ impl Client {
                 // A reader of a later snapshot pushed the lock. It is still there, so nothing was committed, and an
                 // earlier try that is still on its way will be refused like this one.
                 budget.now_known();
+                budget.back_off(Wait::Moved, Duration::ZERO).await?;
                 commit_ts = self.commit_ts(transaction, budget).await?;
                 continue;
             }

@@ -142,6 +142,15 @@ pub enum InvalidInput {
         /// Size of the log entry that would be needed.
         entry_bytes: u64,
     },
+    /// A request or its answer is larger than a message may be. Write or read less at once. (Scans do so by themselves
+    /// until a single row is too large.)
+    #[error("message to or from {address} is too large: {reason}")]
+    MessageTooLarge {
+        /// The store's address.
+        address: String,
+        /// Who says so, and the bound.
+        reason: String,
+    },
     /// Nothing to commit.
     #[error("there is no mutation")]
     NoMutations,

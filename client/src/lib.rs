@@ -21,7 +21,7 @@
 //! use nokv_client::{Client, Options, Topology};
 //!
 //! let topology = Topology::from_config_json(&std::fs::read_to_string("raft_config.json").unwrap())?;
-//! let client = Client::connect(topology, "http://127.0.0.1:9494", Options::default())?;
+//! let client = Client::connect(topology, "http://127.0.0.1:20159", Options::default())?;
 //! let mut transaction = client.begin().await?;
 //! let visits = transaction.get("visits").await?.map_or(0, |value| value.len());
 //! transaction.put("visits", vec![b'|'; visits + 1])?;
@@ -34,7 +34,8 @@
 //! # Map
 //! - Surface: `client` (state, making one), `options`, `error`; `get`, `scan`, `raw`, `autocommit`, `two_phase`,
 //!   `transaction`, `mutation`.
-//! - Seams: `rpc` with `grpc`; `oracle` with `http_oracle`; `directory` with `topology`.
+//! - Seams: `rpc` with `grpc`; `oracle` with `http_oracle`; `directory` with `topology` (fixed) and
+//!   `discover` (from addresses alone).
 //! - Routing: `router` over `region_cache` and `store_health`; `attempt` (one try), `call` (what all requests share),
 //!   `spread` (many keys), `budget` (deadline, pauses, what is known of lost tries).
 //! - Protocol: `prewrite`, `commit`, `rollback`, `resolve` with `known_outcomes`, `key_error`, `background`.
@@ -64,6 +65,7 @@ mod call;
 mod client;
 mod commit;
 mod directory;
+mod discover;
 mod error;
 mod get;
 mod grpc;
@@ -89,6 +91,7 @@ mod two_phase;
 
 pub use client::Client;
 pub use directory::{DirectoryError, Located, RegionDirectory, StaticDirectory};
+pub use discover::DiscoveringDirectory;
 pub use error::{AbortReason, Error, InvalidInput, Result};
 pub use grpc::{GrpcOptions, GrpcRpc};
 pub use http_oracle::HttpOracle;

@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::router::Route;
-use crate::scan::{Pair, ScanRange, ends_region, successor};
+use crate::scan::{PageSize, Pair, ScanRange, successor};
 
 impl Client {
     /// The value of a raw key, or `None`.
@@ -57,18 +57,26 @@ impl Client {
     pub async fn raw_scan(&self, range: ScanRange, limit: usize) -> Result<Vec<Pair>> {
         range.check()?;
         let mut rows: Vec<Pair> = Vec::new();
+        let mut size = PageSize::new(self.options().scan_page_rows);
         let mut next = Some(range.start.clone());
         while let Some(from) = next {
             if rows.len() >= limit || range.ends_at(&from) {
                 break;
             }
-            let asked = u32::try_from(limit - rows.len()).unwrap_or(u32::MAX).min(self.options().scan_page_rows.max(1));
+            let asked = size.rows(limit - rows.len());
             let request = tinykvpb::RawScanRequest { start_key: from.clone(), limit: asked, ..Default::default() };
-            let (route, answer) = self.call(&from, &request, &mut self.budget("raw scan")).await?;
+            let (route, answer) = match self.call(&from, &request, &mut self.budget("raw scan")).await {
+                Ok(answered) => answered,
+                Err(error) => {
+                    size.shrink(asked, error)?;
+                    next = Some(from);
+                    continue;
+                }
+            };
             answered(&route, answer.error)?;
             let pairs: Vec<Pair> = answer.kvs.into_iter().map(|pair| (pair.key, pair.value)).collect();
             next = match pairs.last() {
-                Some((last, _)) if !ends_region(&pairs, asked as usize) => Some(successor(last)),
+                Some((last, _)) if pairs.len() >= asked as usize => Some(successor(last)),
                 _ => (!route.region.end_key.is_empty()).then(|| route.region.end_key.clone()),
             };
             rows.extend(pairs.into_iter().take_while(|(key, _)| !range.ends_at(key)).take(limit - rows.len()));

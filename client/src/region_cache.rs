@@ -31,6 +31,12 @@ impl CachedRegion {
         CachedRegion { region: Arc::new(located.region), leader, next: 0, not_found: 0 }
     }
 
+    /// As a directory tells it.
+    pub(crate) fn located(&self) -> Located {
+        let leader = self.leader.and_then(|index| self.region.peers.get(index)).copied();
+        Located { region: self.region.as_ref().clone(), leader }
+    }
+
     /// The peers in the order in which to try them: the believed leader, then the others in turn.
     pub(crate) fn candidates(&self) -> impl Iterator<Item = &metapb::Peer> {
         let peers = &self.region.peers;
@@ -101,16 +107,25 @@ impl RegionCache {
     /// that the cache has, only the gap around the key is taken from it: its peers will know what became of the rest.
     pub(crate) fn insert_around(&mut self, mut located: Located, key: &[u8]) -> CachedRegion {
         if !self.insert(located.clone()) {
-            let before = self.regions.range::<[u8], _>(up_to(key)).next_back();
+            let before = self.regions.range::<[u8], _>(up_to(key)).next_back().map(|(_, before)| before);
             let behind = self.regions.range::<[u8], _>((Excluded(key), Unbounded)).next();
             let region = &mut located.region;
-            if let Some((_, before)) = before {
+            if let Some(before) = before {
                 region.start_key = before.region.end_key.clone().max(region.start_key.clone());
             }
             if let Some((start, _)) = behind
                 && (region.end_key.is_empty() || *start < region.end_key)
             {
                 region.end_key = start.clone();
+            }
+            let known = self.regions.values().any(|known| known.region.id == region.id);
+            if let Some(before) = before.filter(|before| known && before.region.end_key == region.start_key) {
+                // That region has said where it is now, which is not here. Its neighbour has more recent news: asked
+                // with an epoch that cannot be right, it answers with the regions around it and nothing else.
+                region.id = before.region.id;
+                region.region_epoch = Some(metapb::RegionEpoch::default());
+                region.peers = before.region.peers.clone();
+                located.leader = before.located().leader;
             }
             self.insert(located.clone());
         }
@@ -251,16 +266,20 @@ mod tests {
     #[test]
     fn an_old_answer_fills_only_the_gap() {
         let mut cache = RegionCache::default();
-        insert(&mut cache, region(1, "", "f", 3));
+        insert(&mut cache, region(5, "", "f", 3));
         insert(&mut cache, region(3, "t", "", 3));
         let old = Located { region: region(1, "", "", 1), leader: Some(peer(1, 2)) };
-        let found = cache.insert_around(old, b"m");
+        let found = cache.insert_around(old.clone(), b"m");
         assert_eq!((found.region.start_key.as_ref(), found.region.end_key.as_ref()), (&b"f"[..], &b"t"[..]));
-        assert_eq!(ids(&cache), [1, 1, 3]);
+        assert_eq!(ids(&cache), [5, 1, 3]);
         cache.failed(&found.region, &peer(1, 2), PeerFailure::NotLeader(None));
         assert_eq!(first(&cache, b"m"), 3, "its peers are tried in turn like any other's");
-        assert!(insert(&mut cache, region(2, "f", "t", 3)));
-        assert_eq!(ids(&cache), [1, 2, 3]);
+        assert!(insert(&mut cache, region(1, "f", "k", 3)));
+        let found = cache.insert_around(old, b"m");
+        let epoch = found.region.region_epoch.unwrap();
+        assert_eq!((found.region.id, epoch.version), (1, 0), "the neighbour is asked for news");
+        assert!(insert(&mut cache, region(2, "k", "t", 3)));
+        assert_eq!(ids(&cache), [5, 1, 2, 3]);
     }
 
     #[test]

@@ -96,7 +96,11 @@ impl Router {
     pub(crate) fn rpc_failed(&self, route: &Route, error: RpcError) -> Verdict {
         let may_have_run = error.may_have_run();
         if error.is_final() {
-            let error = Error::Refused { address: route.address.to_string(), reason: error.to_string() };
+            let (address, reason) = (route.address.to_string(), error.to_string());
+            let error = match error {
+                RpcError::TooLarge(_) => InvalidInput::MessageTooLarge { address, reason }.into(),
+                _ => Error::Refused { address, reason },
+            };
             return Verdict::Final { error, may_have_run };
         }
         if !matches!(error, RpcError::Other(_)) {

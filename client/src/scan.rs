@@ -12,9 +12,6 @@ use crate::error::{Error, InvalidInput, Result};
 /// A key and its value.
 pub type Pair = (Bytes, Bytes);
 
-/// A page of at least so many bytes may have been cut short by the store.
-const SHORT_PAGE_BYTES: usize = 256 << 10;
-
 /// Keys from `start` (inclusive; empty: from the first key) to `end` (exclusive; empty: to the last).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanRange {
@@ -72,6 +69,7 @@ impl Client {
     pub async fn scan_at(&self, range: ScanRange, limit: usize, version: Timestamp) -> Result<Vec<Pair>> {
         range.check()?;
         let mut rows = Vec::new();
+        let mut size = PageSize::new(self.inner.options.scan_page_rows);
         let mut next = Some(range.start.clone());
         while let Some(from) = next {
             if rows.len() >= limit || range.ends_at(&from) {
@@ -79,7 +77,7 @@ impl Client {
             }
             // The deadline is for progress: a long scan may take long, but not without a page.
             let mut budget = self.budget("scan");
-            let page = self.page(from, &range, limit - rows.len(), version, &mut budget).await?;
+            let page = self.page(from, &range, limit - rows.len(), &mut size, version, &mut budget).await?;
             let inside = page.pairs.into_iter().take_while(|(key, _)| !range.ends_at(key));
             rows.extend(inside.take(limit - rows.len()));
             next = page.next;
@@ -93,12 +91,13 @@ impl Client {
         from: Bytes,
         range: &ScanRange,
         limit: usize,
+        size: &mut PageSize,
         version: Timestamp,
         budget: &mut Budget,
     ) -> Result<Page> {
-        let rows = u32::try_from(limit).unwrap_or(u32::MAX).min(self.inner.options.scan_page_rows.max(1));
         let encoded = Key::encode(&from);
         loop {
+            let rows = size.rows(limit);
             let request = kvrpcpb::ScanRequest {
                 start_key: from.clone(),
                 // TinyKV's own store does not look at it and reads on to the end of the region.
@@ -107,10 +106,15 @@ impl Client {
                 version: version.0,
                 ..Default::default()
             };
-            let (route, answer) = self.call(encoded.as_encoded(), &request, budget).await?;
+            let (route, answer) = match self.call(encoded.as_encoded(), &request, budget).await {
+                Ok(answered) => answered,
+                Err(error) => {
+                    size.shrink(rows, error)?;
+                    continue;
+                }
+            };
             let mut locks = Vec::new();
             let whole = answer.error.map(|error| kvrpcpb::KvPair { error: Some(error), ..Default::default() });
-            let asked = rows as usize;
             let mut pairs: Vec<Pair> = Vec::with_capacity(answer.pairs.len());
             for pair in whole.into_iter().chain(answer.pairs) {
                 match pair.error.map(|error| *error) {
@@ -133,7 +137,7 @@ impl Client {
                 return Ok(Page { pairs, next: Some(locked) });
             }
             let next = match pairs.last() {
-                Some((last, _)) if !ends_region(&pairs, asked) => Some(successor(last)),
+                Some((last, _)) if pairs.len() >= rows as usize => Some(successor(last)),
                 _ if route.region.end_key.is_empty() => None,
                 _ => Some(Key::decode_encoded(&route.region.end_key).map(Bytes::from).map_err(|_| {
                     Error::Protocol(format!("region {} ends at bytes that encode no key", route.region.id))
@@ -144,11 +148,33 @@ impl Client {
     }
 }
 
-/// Whether a page without locks is the last of its region: it has fewer rows than were asked for, and is not so large
-/// that the store may have cut it short.
-pub(crate) fn ends_region(pairs: &[Pair], asked: usize) -> bool {
-    let bytes: usize = pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
-    pairs.len() < asked && bytes < SHORT_PAGE_BYTES
+/// How many rows to ask for at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PageSize(u32);
+
+impl PageSize {
+    pub(crate) fn new(rows: u32) -> Self {
+        PageSize(rows.max(1))
+    }
+
+    /// The rows to ask for where `wanted` more are wanted.
+    pub(crate) fn rows(self, wanted: usize) -> u32 {
+        u32::try_from(wanted).unwrap_or(u32::MAX).min(self.0)
+    }
+
+    /// Asks for less from now on, if that is what the error calls for; a page of one row cannot shrink.
+    ///
+    /// # Errors
+    /// The error itself, if it is another, or there is nothing to shrink.
+    pub(crate) fn shrink(&mut self, asked: u32, error: Error) -> Result<()> {
+        match error {
+            Error::InvalidInput(InvalidInput::MessageTooLarge { .. }) if asked > 1 => {
+                self.0 = (asked / 4).max(1);
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
 }
 
 /// The first key behind `key`.

@@ -112,6 +112,16 @@ impl<E: Engine> Raftstore<E> {
         Err(RegionError::ServerIsBusy { reason, backoff_ms: 20 })
     }
 
+    /// The region and its leader's term, if this peer leads and all that `context` claims holds; the lease is not looked
+    /// at. For refusing early, and for writes that read nothing: proposing with this term and epoch checks both again.
+    ///
+    /// # Errors
+    /// Whatever `context` claims wrongly, in the wire's order.
+    pub fn enter(&self, context: &RequestContext) -> Result<(Arc<Region>, u64), RegionError> {
+        let (_, state) = self.shared.gates.enter(context)?;
+        Ok((state.region.clone(), state.term))
+    }
+
     /// A view under the lease; `None` if there is no lease, or if the region changed meanwhile.
     fn leased_view(&self, gate: &Gate, state: &Arc<GateState>) -> Option<RegionView<E::View>> {
         let until = gate.lease_until();

@@ -1,7 +1,7 @@
 //! Logging for every long-running command: to standard error, for a terminal or as JSON lines, off the caller's thread.
 //!
-//! Standard output is left to what a command prints. A full log queue drops records and says how many, rather than stall
-//! whoever logs; dropping [`LogGuard`] writes out what is still queued.
+//! Standard output is left to what a command prints. A full log queue drops records and says how many, rather than
+//! stall whoever logs; dropping [`LogGuard`] writes out what is still queued.
 
 use std::io::{self, IsTerminal as _};
 
@@ -61,18 +61,30 @@ impl LogArgs {
     pub fn start(self) -> (Logger, LogGuard) {
         let (drain, guard) = match self.log_format {
             LogFormat::Terminal => {
-                let decorator = slog_term::TermDecorator::new().stderr();
-                let decorator = if io::stderr().is_terminal() { decorator } else { decorator.force_plain() };
-                let format = slog_term::FullFormat::new(decorator.build()).use_utc_timestamp().build();
-                queued(self.log_level, WriteErrorsIgnored(std::sync::Mutex::new(format)))
+                if io::stderr().is_terminal() {
+                    let decorator = slog_term::TermDecorator::new().stderr().build();
+                    let format = slog_term::FullFormat::new(decorator).use_utc_timestamp().build();
+                    queued(self.log_level, WriteErrorsIgnored(std::sync::Mutex::new(format)))
+                } else {
+                    // A record in one write: standard output may go to the same file, and its lines must stay whole.
+                    let decorator = slog_term::PlainSyncDecorator::new(io::stderr());
+                    let format = slog_term::FullFormat::new(decorator).use_utc_timestamp().build();
+                    queued(self.log_level, WriteErrorsIgnored(std::sync::Mutex::new(format)))
+                }
             }
             LogFormat::Json => {
-                let format = slog_json::Json::new(io::stderr()).add_default_keys().set_flush(true).build();
+                let format = slog_json::Json::new(whole_lines()).add_default_keys().set_flush(true).build();
                 queued(self.log_level, WriteErrorsIgnored(std::sync::Mutex::new(format)))
             }
         };
         (Logger::root(drain, o!()), LogGuard { _writer: guard })
     }
+}
+
+/// Standard error, written to a record at a time.
+fn whole_lines() -> io::LineWriter<io::Stderr> {
+    const LINE_BYTES: usize = 64 << 10;
+    io::LineWriter::with_capacity(LINE_BYTES, io::stderr())
 }
 
 type Filtered = slog::Fuse<LevelFilter<slog_async::Async>>;

@@ -14,6 +14,7 @@ use super::tso_command::TsoArgs;
 use super::txn_command::TxnArgs;
 use super::write_command::{DeleteArgs, PutArgs};
 use crate::config::{ConfigError, Topology};
+use crate::node::ServeArgs;
 
 /// A multi-Raft, transactional key-value store
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Show and check a topology file
     Config(ConfigArgs),
+    /// Serve one store until SIGINT or SIGTERM
+    Serve(ServeArgs),
     /// Serve timestamps over HTTP until SIGINT or SIGTERM
     Tso(TsoArgs),
     /// Read one key; exit code 1 if it is not there
@@ -64,7 +67,7 @@ impl Command {
     pub(super) fn json(&self) -> bool {
         match self {
             Command::Config(args) => args.json(),
-            Command::Tso(_) => false,
+            Command::Serve(_) | Command::Tso(_) => false,
             Command::Get(args) => args.connect.output.json,
             Command::Scan(args) => args.connect.output.json,
             Command::Put(args) => args.connect.output.json,

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * `args.rs`: the commands and their shared flags; `exit.rs`: answers, failures and exit codes.
-//! * `config_command.rs`, `tso_command.rs`: the topology file; the timestamp server.
+//! * `config_command.rs`, `serve_command.rs`, `tso_command.rs`: the topology file; one store; the timestamp server.
 //! * `connect.rs`, `client_failure.rs`: a client from flags; its errors as failures with advice.
 //! * `read_command.rs`, `write_command.rs`: get, scan, put, delete. `txn_script.rs`, `txn_command.rs`: transactions.
 //! * `region_survey.rs`, `regions_command.rs`: who leads what, asked from the stores.
@@ -19,6 +19,7 @@ mod exit;
 mod read_command;
 mod region_survey;
 mod regions_command;
+mod serve_command;
 mod signals;
 mod table;
 mod tso_command;
@@ -48,6 +49,7 @@ pub fn run() -> ExitCode {
     let json = cli.command.json();
     let outcome = match cli.command {
         Command::Config(args) => config_command::run(&args),
+        Command::Serve(args) => serve_command::run(&args),
         Command::Tso(args) => tso_command::run(args),
         Command::Get(args) => read_command::get(&args),
         Command::Scan(args) => read_command::scan(&args),

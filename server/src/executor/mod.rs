@@ -1,0 +1,147 @@
+//! Where the two cores meet: transactions decide, replication carries the effects. No gRPC and no threads in here, and
+//! of tokio only its time and its yielding, so that the simulator runs it as the node does.
+//!
+//! ```text
+//!   read:   admit ──► view ──► command ──► answer
+//!   write:  admit ──► budget ──► latches ──► view ──► command ──► empty batch? answer
+//!                                                       └──► propose (held: latches, budget) ──► applied ──► answer
+//! ```
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `admit.rs` | is this request for this peer; the order of region errors |
+//! | `read.rs` | get, batch get, scan |
+//! | `write.rs` | every command that writes, in one path; [`WriteCommand`] |
+//! | `resolve_lock.rs` | a whole region's locks of one transaction, in bounded batches |
+//! | `raw.rs` | plain keys |
+//! | `budget.rs` | how much may be under way |
+//! | `error.rs` | why there is no answer |
+//!
+//! Invariants: latches are held from the view to the applied write, by the proposal itself, so that a request that is
+//! given up releases nothing early; a batch is proposed under the term and epoch of its view; a failure of this machine
+//! is told to the node before anybody is answered.
+
+mod admit;
+mod budget;
+mod error;
+mod raw;
+mod read;
+mod resolve_lock;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nokv_engine::{Engine, Error as EngineError};
+use nokv_percolator::{Error as MvccError, Latches};
+use nokv_raftstore::Raftstore;
+
+use self::budget::Budget;
+pub use self::error::ExecuteError;
+pub use self::raw::{RawPair, RawRange};
+pub use self::read::RegionScan;
+pub use self::resolve_lock::ResolveRegion;
+pub use self::write::WriteCommand;
+
+/// Told when this machine, and not a command, has failed: the node must stop at once, answering nobody.
+pub type OnFailure = Arc<dyn Fn(&MvccError) + Send + Sync>;
+
+/// Bounds of the executor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecutorOptions {
+    /// Slots of the latch table; many times `write_commands_max`, so that different keys seldom share one.
+    pub latch_slots: usize,
+    /// Writes under way, those that wait for latches included; beyond it: `server_is_busy`.
+    pub write_commands_max: usize,
+    /// Bytes of their keys and values; beyond it: `server_is_busy`.
+    pub write_bytes_max: usize,
+    /// How long a write waits for the latches of its keys before `server_is_busy`.
+    pub latch_wait_max: Duration,
+    /// How long a proposed write is waited for before `stale_command`. A leader without a quorum steps down long
+    /// before; this is what is left if even that fails.
+    pub write_wait_max: Duration,
+    /// Keys and values of one scan's answer, in bytes. A scan that finds more is refused, never cut short: TinyKv's
+    /// answer cannot say that there is more.
+    pub scan_bytes_max: usize,
+    /// A scan lets other tasks of its thread run after so many bytes.
+    pub scan_step_bytes: usize,
+    /// Keys of one batch of resolved locks.
+    pub resolve_keys_max: usize,
+    /// Bytes of those keys.
+    pub resolve_bytes_max: usize,
+}
+
+impl Default for ExecutorOptions {
+    fn default() -> Self {
+        Self {
+            latch_slots: 1 << 16,
+            write_commands_max: 8_192,
+            write_bytes_max: 256 << 20,
+            latch_wait_max: Duration::from_secs(5),
+            write_wait_max: Duration::from_secs(10),
+            scan_bytes_max: 15 << 20,
+            scan_step_bytes: 256 << 10,
+            resolve_keys_max: 256,
+            resolve_bytes_max: 1 << 20,
+        }
+    }
+}
+
+/// Runs commands against the regions of this store. Cheap to clone; clones share latches and budget.
+pub struct Executor<E: Engine> {
+    raftstore: Raftstore<E>,
+    latches: Latches,
+    budget: Arc<Budget>,
+    options: ExecutorOptions,
+    on_failure: OnFailure,
+}
+
+impl<E: Engine> Executor<E> {
+    /// An executor on the regions of `raftstore`. There must be one only for a store: latches are its own.
+    pub fn new(raftstore: Raftstore<E>, options: ExecutorOptions, on_failure: OnFailure) -> Self {
+        let budget = Arc::new(Budget::new(options.write_commands_max, options.write_bytes_max));
+        Self { raftstore, latches: Latches::new(options.latch_slots), budget, options, on_failure }
+    }
+
+    /// The regions that it works on.
+    pub fn raftstore(&self) -> &Raftstore<E> {
+        &self.raftstore
+    }
+
+    /// Writes under way, and their bytes.
+    pub fn writes_under_way(&self) -> (usize, usize) {
+        self.budget.in_use()
+    }
+
+    /// Passes a command's result on, and tells the node first if this machine has failed.
+    fn checked<T>(&self, result: nokv_percolator::Result<T>) -> Result<T, ExecuteError> {
+        result.map_err(|error| {
+            // A closed engine is a node that is stopping, not one that has failed.
+            if !matches!(error, MvccError::Engine(EngineError::Closed)) {
+                (self.on_failure)(&error);
+            }
+            ExecuteError::Machine(error)
+        })
+    }
+}
+
+impl<E: Engine> Clone for Executor<E> {
+    fn clone(&self) -> Self {
+        Self {
+            raftstore: self.raftstore.clone(),
+            latches: self.latches.clone(),
+            budget: self.budget.clone(),
+            options: self.options,
+            on_failure: self.on_failure.clone(),
+        }
+    }
+}
+
+impl<E: Engine> fmt::Debug for Executor<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor").field("store", &self.raftstore.store_id()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! Reads: on the calling task, without latches, without a log entry. A long scan lets other tasks run in between.
+
+use bytes::Bytes;
+use nokv_engine::{Engine, KeyRange};
+use nokv_percolator::{BatchGet, Found, Get, Pair, ReadPoint, Reply, Scan};
+use nokv_proto::metapb::Region;
+use nokv_raftstore::{RegionError, RegionExt, RequestContext};
+
+use super::{ExecuteError, Executor};
+
+/// A scan of one region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegionScan {
+    /// First key (encoded); in a reverse scan it may be empty: down to the region's start.
+    pub lower: Bytes,
+    /// First key behind the range (encoded); empty = up to the region's end.
+    pub upper: Bytes,
+    /// The point in time.
+    pub read: ReadPoint,
+    /// How many pairs at most.
+    pub limit: usize,
+    /// Leave the values out.
+    pub key_only: bool,
+    /// From the end of the range to its start.
+    pub reverse: bool,
+}
+
+impl RegionScan {
+    /// The end from which the scan sets out must be this region's; the other one is cut to it.
+    fn check(&self, region: &Region) -> Result<(), RegionError> {
+        if !self.reverse {
+            return region.check_key(&self.lower);
+        }
+        let ends_with_region = self.upper == region.end_key;
+        let sets_out_inside = region.check_key(&self.upper).is_ok() && self.upper != region.start_key;
+        if self.upper.is_empty() || ends_with_region || sets_out_inside {
+            return Ok(());
+        }
+        Err(RegionError::KeyNotInRegion {
+            key: self.upper.clone(),
+            region: region.region_id(),
+            start_key: region.start_key.clone(),
+            end_key: region.end_key.clone(),
+        })
+    }
+}
+
+impl<E: Engine> Executor<E> {
+    /// Reads one key.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn get(&self, context: &RequestContext, command: &Get) -> Result<Reply<Option<Found>>, ExecuteError> {
+        let keys = [command.key.as_encoded()];
+        self.admit(context, keys)?;
+        let view = self.view(context, keys).await?;
+        self.checked(command.execute(&view.view))
+    }
+
+    /// Reads several keys of one region.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn batch_get(&self, context: &RequestContext, command: &BatchGet) -> Result<Vec<Pair>, ExecuteError> {
+        let keys = || command.keys.iter().map(|key| key.as_encoded());
+        self.admit(context, keys())?;
+        let view = self.view(context, keys()).await?;
+        self.checked(command.execute(&view.view))
+    }
+
+    /// Reads a range, cut to the region.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`].
+    pub async fn scan(&self, context: &RequestContext, scan: &RegionScan) -> Result<Vec<Pair>, ExecuteError> {
+        self.admit_if(context, |region| scan.check(region))?;
+        let view = self.view(context, []).await?;
+        scan.check(&view.region)?;
+        let (mut lower, mut upper) = cut(&scan.lower, &scan.upper, &view.region);
+        let mut pairs = Vec::new();
+        let mut bytes = 0;
+        while pairs.len() < scan.limit {
+            let step = Scan {
+                range: KeyRange::new(&lower, &upper),
+                read: scan.read.clone(),
+                limit: scan.limit - pairs.len(),
+                bytes_max: self.options.scan_step_bytes,
+                key_only: scan.key_only,
+                reverse: scan.reverse,
+            };
+            let part = self.checked(step.execute(&view.view))?;
+            bytes += part.pairs.iter().map(pair_bytes).sum::<usize>();
+            if bytes > self.options.scan_bytes_max {
+                return Err(ExecuteError::AnswerTooLarge { bytes_max: self.options.scan_bytes_max });
+            }
+            pairs.extend(part.pairs);
+            let Some(resume_at) = part.resume_at else { break };
+            *(if scan.reverse { &mut upper } else { &mut lower }) = resume_at.into_encoded();
+            tokio::task::yield_now().await;
+        }
+        Ok(pairs)
+    }
+}
+
+/// The part of the range that is the region's.
+pub(super) fn cut(lower: &Bytes, upper: &Bytes, region: &Region) -> (Bytes, Bytes) {
+    let lower = lower.max(&region.start_key).clone();
+    let upper = match (upper.is_empty(), region.end_key.is_empty()) {
+        (true, _) => region.end_key.clone(),
+        (false, true) => upper.clone(),
+        (false, false) => upper.min(&region.end_key).clone(),
+    };
+    (lower, upper)
+}
+
+fn pair_bytes(pair: &Pair) -> usize {
+    pair.key.len() + pair.result.as_ref().map_or(0, |found| found.value.len())
+}

@@ -1,0 +1,123 @@
+//! The one path of every command that writes: budget, latches, view, decision, proposal, answer.
+
+use nokv_engine::{Engine, ReadView};
+use nokv_percolator::{
+    BatchRollback, CheckTxnStatus, CheckTxnStatusReply, Cleanup, Commit, Key, LatchGuard, Outcome, Prewrite,
+    PrewriteReply, Reply, ResolveLock, TxnHeartBeat,
+};
+use nokv_raftstore::{Proposal, RegionError, RequestContext};
+
+use super::budget::Charge;
+use super::{ExecuteError, Executor};
+
+/// A command that reads keys and may write them.
+pub trait WriteCommand: Send + Sync {
+    /// What the client is told.
+    type Reply: Send;
+
+    /// The keys that it reads and writes, all of one region.
+    fn keys(&self) -> impl Iterator<Item = &Key> + Send;
+
+    /// About the memory that it takes, in bytes.
+    fn bytes(&self) -> usize {
+        self.keys().map(|key| key.as_encoded().len()).sum()
+    }
+
+    /// Decides.
+    ///
+    /// # Errors
+    /// See [`nokv_percolator::Error`].
+    fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<Self::Reply>>;
+}
+
+impl<E: Engine> Executor<E> {
+    /// Runs a command. Its effects, if any, are replicated and applied when this resolves.
+    ///
+    /// Dropping the future gives the answer up, not the command: once proposed, it goes on and holds its latches.
+    ///
+    /// # Errors
+    /// See [`ExecuteError`]; [`RegionError::StaleCommand`] = it may or may not take effect, every other = it does not.
+    pub async fn write<C: WriteCommand>(
+        &self,
+        context: &RequestContext,
+        command: &C,
+    ) -> Result<C::Reply, ExecuteError> {
+        let keys = || command.keys().map(Key::as_encoded);
+        self.admit(context, keys())?;
+        let charge = self.budget.charge(command.bytes())?;
+        let latches = self.latch(keys()).await?;
+        let (reply, proposal) = {
+            let view = self.view(context, keys()).await?;
+            let Outcome { batch, reply } = self.checked(command.execute(&view.view))?;
+            if batch.is_empty() {
+                return Ok(reply);
+            }
+            let held: Box<(LatchGuard, Charge)> = Box::new((latches, charge));
+            let proposal = Proposal { region_id: context.region_id, term: view.term, epoch: view.epoch(), batch, held };
+            // The view ends here: it must not keep old data on disk while the write is on its way.
+            (reply, proposal)
+        };
+        self.replicate(proposal).await?;
+        Ok(reply)
+    }
+
+    async fn latch(&self, keys: impl Iterator<Item = &[u8]>) -> Result<LatchGuard, RegionError> {
+        let acquire = self.latches.acquire(keys);
+        tokio::time::timeout(self.options.latch_wait_max, acquire).await.map_err(|_| RegionError::ServerIsBusy {
+            reason: "other commands on the same keys have been under way for too long".to_owned(),
+            backoff_ms: 100,
+        })
+    }
+
+    /// Proposes, and waits until the write is applied or its fate is out of this store's hands.
+    pub(super) async fn replicate(&self, proposal: Proposal) -> Result<(), RegionError> {
+        let applied = self.raftstore.propose(proposal);
+        tokio::time::timeout(self.options.write_wait_max, applied).await.unwrap_or(Err(RegionError::StaleCommand))
+    }
+
+    pub(super) fn charge(&self, bytes: usize) -> Result<Charge, RegionError> {
+        self.budget.charge(bytes)
+    }
+}
+
+impl WriteCommand for Prewrite {
+    type Reply = PrewriteReply;
+
+    fn keys(&self) -> impl Iterator<Item = &Key> + Send {
+        Prewrite::keys(self)
+    }
+
+    fn bytes(&self) -> usize {
+        let mutation = |m: &nokv_percolator::Mutation| {
+            m.key.as_encoded().len() + self.primary.len() + m.op.value().map_or(0, bytes::Bytes::len)
+        };
+        self.mutations.iter().map(mutation).sum()
+    }
+
+    fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<PrewriteReply>> {
+        Prewrite::execute(self, view)
+    }
+}
+
+macro_rules! write_command {
+    ($command:ty, $reply:ty, $self:ident => $keys:expr) => {
+        impl WriteCommand for $command {
+            type Reply = $reply;
+
+            fn keys(&$self) -> impl Iterator<Item = &Key> + Send {
+                $keys
+            }
+
+            fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<$reply>> {
+                <$command>::execute(self, view)
+            }
+        }
+    };
+}
+
+write_command!(Commit, Reply<()>, self => self.keys.iter());
+write_command!(BatchRollback, Reply<()>, self => self.keys.iter());
+write_command!(ResolveLock, Reply<()>, self => self.keys.iter());
+write_command!(CheckTxnStatus, Reply<CheckTxnStatusReply>, self => std::iter::once(&self.primary));
+write_command!(TxnHeartBeat, Reply<u64>, self => std::iter::once(&self.primary));
+write_command!(Cleanup, Reply<()>, self => std::iter::once(&self.key));

@@ -1,0 +1,112 @@
+//! The flags of `nokv serve`. NoKV's own are `--workdir`, `--store-id`, `--addr` and `--peer`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use nokv_transport::StoreId;
+
+use super::{NodeError, NodeOptions, PeerFlag};
+use crate::config::AddressScope;
+use crate::logging::LogArgs;
+
+/// The default status port is the gRPC port and this.
+const STATUS_PORT_OFFSET: u16 = 1_000;
+/// What `--status-addr` takes for "none".
+const STATUS_OFF: &str = "off";
+
+/// Serves one store: tinykvpb.TinyKv over gRPC, and status pages over HTTP (/status, /metrics, /health, /digest).
+/// Prints what it serves and then a line that begins with "ready:" on standard output.
+///
+/// With --config the stores and regions are those of the topology file. Without it, a new directory is given one
+/// region that holds every key, with a replica on this store and on each store named by --peer (all stores must be
+/// started with the same set); a directory that has regions keeps them.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// The store's directory; made if missing, used by one process at a time
+    #[arg(long, value_name = "DIR")]
+    workdir: PathBuf,
+    /// This store's id, which its directory keeps for ever
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    store_id: u64,
+    /// HOST:PORT for gRPC [default: the store's listen address in the topology file]
+    #[arg(long, value_name = "HOST:PORT", required_unless_present = "config")]
+    addr: Option<String>,
+    /// Where another store listens; ID is its id or that of one of its peers. May be given many times
+    #[arg(long = "peer", value_name = "ID=HOST:PORT")]
+    peers: Vec<PeerFlag>,
+    /// The topology file (stores, regions)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Which of the addresses in the topology file are used
+    #[arg(long, value_enum, default_value_t, value_name = "SCOPE")]
+    scope: AddressScope,
+    /// HOST:PORT for status pages, or "off" [default: the gRPC address with its port raised by 1000]
+    #[arg(long, value_name = "HOST:PORT")]
+    status_addr: Option<String>,
+    /// RocksDB's block cache, which holds most of the memory that a store takes
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    block_cache_mib: u32,
+    /// RocksDB's write buffer for each column family; there may be four of each
+    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    write_buffer_mib: u32,
+    /// Values from this size on live in blob files, out of compaction's way; 0 = none do
+    #[arg(long, value_name = "KIB", default_value_t = 16)]
+    blob_value_min_kib: u32,
+    /// Raft threads; each owns a share of the regions
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    raft_loops: u16,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+impl ServeArgs {
+    /// How to log.
+    pub fn log(&self) -> LogArgs {
+        self.log
+    }
+
+    /// What the node needs to know.
+    ///
+    /// # Errors
+    /// The topology file is wrong or lacks the store, or flags do not go together.
+    pub fn options(&self) -> Result<NodeOptions, NodeError> {
+        let store = StoreId(self.store_id);
+        let mut options = match (&self.config, &self.addr) {
+            (Some(file), _) => NodeOptions::from_file(store, &self.workdir, file, self.scope)?,
+            (None, Some(addr)) => NodeOptions::new(store, &self.workdir, addr),
+            (None, None) => return Err(NodeError::Flags("give --addr, or --config".to_owned())),
+        };
+        if let Some(addr) = &self.addr {
+            options.listen.clone_from(addr);
+        }
+        options.status = self.status(&options.listen)?;
+        options.peers.clone_from(&self.peers);
+        options.rocks.block_cache_bytes = mib(self.block_cache_mib);
+        options.rocks.write_buffer_bytes = mib(self.write_buffer_mib);
+        options.rocks.blob_value_bytes_min = u64::from(self.blob_value_min_kib) << 10;
+        options.raft.raft_loops = usize::from(self.raft_loops);
+        Ok(options)
+    }
+
+    fn status(&self, listen: &str) -> Result<Option<String>, NodeError> {
+        match self.status_addr.as_deref() {
+            Some(STATUS_OFF) => return Ok(None),
+            Some(addr) => return Ok(Some(addr.to_owned())),
+            None => {}
+        }
+        let parts = listen.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+        let Some((host, port)) = parts else {
+            return Err(NodeError::Flags(format!("{listen:?} is no HOST:PORT to listen on")));
+        };
+        // Port 0 takes a free one, here as there.
+        let port = if port == 0 { Some(0) } else { port.checked_add(STATUS_PORT_OFFSET) };
+        let port = port.ok_or_else(|| {
+            NodeError::Flags(format!("no port is left {STATUS_PORT_OFFSET} above {listen}; give --status-addr"))
+        })?;
+        Ok(Some(format!("{host}:{port}")))
+    }
+}
+
+fn mib(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX).saturating_mul(1 << 20)
+}

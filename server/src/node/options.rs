@@ -1,0 +1,88 @@
+//! What a node needs to know: from the flags alone, or from the flags and a topology file.
+//! Where both speak, the flag wins.
+
+use std::path::{Path, PathBuf};
+
+use nokv_engine::RocksOptions;
+use nokv_proto::metapb::Region;
+use nokv_raftstore::Config;
+use nokv_transport::grpc::GrpcOptions;
+use nokv_transport::{RegionId, StoreId};
+
+use super::{NodeError, PeerFlag};
+use crate::config::{AddressScope, Topology};
+use crate::executor::ExecutorOptions;
+
+/// What a node needs to know.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// This store.
+    pub store: StoreId,
+    /// Its directory; made if missing.
+    pub workdir: PathBuf,
+    /// HOST:PORT for gRPC; port 0 takes a free one.
+    pub listen: String,
+    /// HOST:PORT for status pages; `None` = there are none.
+    pub status: Option<String>,
+    /// The cluster's regions, all stores'; `None` = those of the directory, or one region that holds everything.
+    pub regions: Option<Vec<Region>>,
+    /// The regions that this store is to lead first.
+    pub leads_first: Vec<RegionId>,
+    /// Where the stores of the topology file listen, this one included.
+    pub stores: Vec<(StoreId, String)>,
+    /// What flags say of other stores.
+    pub peers: Vec<PeerFlag>,
+    /// The engine's options.
+    pub rocks: RocksOptions,
+    /// Replication's options.
+    pub raft: Config,
+    /// The executor's options.
+    pub executor: ExecutorOptions,
+    /// The network's options.
+    pub grpc: GrpcOptions,
+}
+
+impl NodeOptions {
+    /// A store that knows of no other yet, with all else at its default.
+    pub fn new(store: StoreId, workdir: impl Into<PathBuf>, listen: impl Into<String>) -> Self {
+        Self {
+            store,
+            workdir: workdir.into(),
+            listen: listen.into(),
+            status: None,
+            regions: None,
+            leads_first: Vec::new(),
+            stores: Vec::new(),
+            peers: Vec::new(),
+            rocks: RocksOptions::default(),
+            raft: Config { seed: rand::random(), ..Config::default() },
+            executor: ExecutorOptions::default(),
+            grpc: GrpcOptions::default(),
+        }
+    }
+
+    /// A store of a topology file.
+    ///
+    /// # Errors
+    /// [`NodeError::Config`], or [`NodeError::UnknownStore`].
+    pub fn from_file(
+        store: StoreId,
+        workdir: impl Into<PathBuf>,
+        file: &Path,
+        scope: AddressScope,
+    ) -> Result<Self, NodeError> {
+        let topology = Topology::load(file)?;
+        let Some(here) = topology.store(store) else {
+            let known = topology.stores.iter().map(|store| store.store_id).collect();
+            return Err(NodeError::UnknownStore { file: file.display().to_string(), store, known });
+        };
+        let leads_first = topology.regions.iter().filter(|region| region.leader_store_id == Some(store));
+        let stores = topology.stores.iter().map(|store| (store.store_id, store.advertised(scope).to_owned()));
+        Ok(Self {
+            regions: Some(topology.regions.iter().map(|region| region.to_metapb()).collect()),
+            leads_first: leads_first.map(|region| region.id).collect(),
+            stores: stores.collect(),
+            ..Self::new(store, workdir, here.listen(scope))
+        })
+    }
+}

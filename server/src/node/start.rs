@@ -1,0 +1,210 @@
+//! Bringing a node up. The order matters: the directory is taken first, so that a second node on it is told about the
+//! directory whatever its ports are; then the ports; then replication; and only then is anything answered.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use nokv_engine::{RaftLog, RocksEngine, SharedRaftLog};
+use nokv_proto::metapb::Region;
+use nokv_raftstore::{Clock, Raftstore, RegionExt, RunningStore, StoreError, bootstrap, load_regions, open};
+use nokv_transport::grpc::GrpcNetwork;
+use nokv_transport::{AddressBook, Network, StoreId};
+use slog::{Logger, warn};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tonic_health::server::HealthReporter;
+
+use super::quiet_raft::raft_log;
+use super::status::{Pages, StatusServer};
+use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
+use crate::executor::{Executor, OnFailure};
+use crate::service::{Calls, GrpcServer, TinyKvService};
+
+/// A node that serves. Dropping it does not stop it in order; [`Node::stop`] does.
+pub struct Node {
+    pub(super) store: StoreId,
+    pub(super) address: SocketAddr,
+    pub(super) status_address: Option<SocketAddr>,
+    pub(super) book: AddressBook,
+    pub(super) raftstore: Raftstore<RocksEngine>,
+    pub(super) running: RunningStore,
+    pub(super) network: Arc<GrpcNetwork>,
+    pub(super) health: HealthReporter,
+    /// True once the node is to stop.
+    pub(super) stopping: watch::Sender<bool>,
+    pub(super) serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    pub(super) status: Option<JoinHandle<()>>,
+    pub(super) log: Logger,
+}
+
+impl Node {
+    /// Brings a node up; it serves when this returns. `on_fatal` is called if it cannot go on.
+    ///
+    /// # Errors
+    /// [`NodeError`]; each text says what to do.
+    pub async fn start(options: NodeOptions, log: Logger, on_fatal: OnFatal) -> Result<Node, NodeError> {
+        let disk = Disk::open(&options)?;
+        let listener = bind(&options.listen, "gRPC").await?;
+        let status_listener = match &options.status {
+            Some(address) => Some(bind(address, "status pages").await?),
+            None => None,
+        };
+        let address = local_address(&listener, &options.listen)?;
+        let status_address = status_listener.as_ref().map(|it| local_address(it, "status pages")).transpose()?;
+
+        disk.log_stores(options.store, &log);
+        let book = disk.book;
+        let clock: Arc<dyn Clock> = Arc::new(BootClock);
+        let mut opened = open(disk.engine, disk.log, options.store, options.raft.clone(), clock, &raft_log(&log))?;
+        for region in &options.leads_first {
+            // The other loops know no such region, and a region that has had a leader is left alone.
+            opened.loops.iter_mut().try_for_each(|parts| parts.store.campaign_first(*region))?;
+        }
+        let runtime = tokio::runtime::Handle::current();
+        let network = GrpcNetwork::start(options.store, book.clone(), options.grpc, runtime, &log);
+        let raft = network.attach(Arc::new(opened.inbox.clone()));
+        let raftstore = opened.handle.clone();
+        let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal));
+        let calls = Arc::new(Calls::default());
+        let tinykv = TinyKvService::new(executor.clone(), raft.clone(), calls.clone());
+        let grpc = GrpcServer::new(tinykv, raft, &options.grpc).await?;
+        let health = grpc.health();
+        let (stopping, mut stopped) = watch::channel(false);
+
+        let as_network: Arc<dyn Network> = network.clone();
+        let running = opened.start(&as_network, &store_failure(on_fatal)).map_err(NodeError::Threads)?;
+        let serving = tokio::spawn(grpc.serve(listener, async move {
+            // An error means that the node is gone, which is a reason to stop as well.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        }));
+        let status = status_listener.map(|listener| {
+            let pages = Pages::new(executor, network.clone(), &calls, address, stopping.subscribe());
+            tokio::spawn(StatusServer::new(pages).serve(listener))
+        });
+        let store = options.store;
+        Ok(Node {
+            store,
+            address,
+            status_address,
+            book,
+            raftstore,
+            running,
+            network,
+            health,
+            stopping,
+            serving,
+            status,
+            log,
+        })
+    }
+
+    /// This store.
+    pub fn store(&self) -> StoreId {
+        self.store
+    }
+
+    /// Where it answers gRPC.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where its status pages are.
+    pub fn status_address(&self) -> Option<SocketAddr> {
+        self.status_address
+    }
+
+    /// Where it finds the other stores; may be changed while it runs.
+    pub fn address_book(&self) -> &AddressBook {
+        &self.book
+    }
+
+    /// Its regions.
+    pub fn raftstore(&self) -> &Raftstore<RocksEngine> {
+        &self.raftstore
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("store", &self.store).field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// An open directory that fits the store.
+struct Disk {
+    engine: RocksEngine,
+    log: Arc<dyn RaftLog>,
+    regions: Vec<Region>,
+    book: AddressBook,
+}
+
+impl Disk {
+    fn open(options: &NodeOptions) -> Result<Disk, NodeError> {
+        let workdir = &options.workdir;
+        if workdir.exists() && !workdir.is_dir() {
+            let reason = "it is not a directory".to_owned();
+            return Err(NodeError::Workdir { path: workdir.display().to_string(), reason });
+        }
+        let engine = RocksEngine::open(workdir, &options.rocks)?;
+        let log: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
+        let regions = match &options.regions {
+            Some(regions) => regions.clone(),
+            None => {
+                let kept: Vec<Region> = load_regions(&engine)?.into_values().map(|record| record.region).collect();
+                if kept.is_empty() { vec![layout::whole_region(options.store, &options.peers)] } else { kept }
+            }
+        };
+        // A mistake in the flags is found before a new directory is given its identity.
+        let book = address_book(options, &regions)?;
+        bootstrap(&engine, log.as_ref(), options.store, &regions)?;
+        Ok(Disk { engine, log, regions, book })
+    }
+
+    /// Says which members of this store's regions nobody gave an address for.
+    fn log_stores(&self, store: StoreId, log: &Logger) {
+        let here = self.regions.iter().filter(|region| region.peer_on(store).is_some());
+        let mut unknown: Vec<u64> = here
+            .flat_map(|region| &region.peers)
+            .map(|peer| peer.store_id)
+            .filter(|member| *member != store.0 && self.book.get(StoreId(*member)).is_none())
+            .collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if !unknown.is_empty() {
+            warn!(log, "nobody said where these stores listen; nothing is sent to them"; "stores" => ?unknown);
+        }
+    }
+}
+
+/// Where the stores listen, as far as the topology file and the flags say.
+fn address_book(options: &NodeOptions, regions: &[Region]) -> Result<AddressBook, NodeError> {
+    let book = AddressBook::new();
+    for (store, address) in &options.stores {
+        book.set(*store, address)?;
+    }
+    for (store, address) in layout::addresses(&options.peers, regions)? {
+        book.set(store, &address)?;
+    }
+    Ok(book)
+}
+
+async fn bind(address: &str, what: &'static str) -> Result<TcpListener, NodeError> {
+    let failed = |source| NodeError::Listen { what, address: address.to_owned(), source };
+    TcpListener::bind(address).await.map_err(failed)
+}
+
+fn local_address(listener: &TcpListener, address: &str) -> Result<SocketAddr, NodeError> {
+    let failed = |source| NodeError::Listen { what: "requests", address: address.to_owned(), source };
+    listener.local_addr().map_err(failed)
+}
+
+fn store_failure(on_fatal: OnFatal) -> Arc<dyn Fn(StoreError) + Send + Sync> {
+    Arc::new(move |error| on_fatal(&error))
+}
+
+fn command_failure(on_fatal: &OnFatal) -> OnFailure {
+    let on_fatal = on_fatal.clone();
+    Arc::new(move |error| on_fatal(error))
+}

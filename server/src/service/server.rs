@@ -1,0 +1,95 @@
+//! Everything that a node serves over gRPC, with its limits: TinyKv, raft streams, health, reflection.
+
+use nokv_engine::Engine;
+use nokv_proto::FILE_DESCRIPTOR_SET;
+use nokv_proto::nokvpb::raft_transport_server::SERVICE_NAME as RAFT_TRANSPORT;
+use nokv_proto::tinykvpb::tiny_kv_server::{SERVICE_NAME as TINY_KV, TinyKvServer};
+use nokv_transport::grpc::{self, GrpcOptions, RaftTransportService};
+use std::future::Future;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tonic::transport::server::{Router, TcpIncoming};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::tinykv::TinyKvService;
+
+/// The largest request and the largest answer, in bytes. A larger request is refused with `OutOfRange` as soon as its
+/// length is known; a write is bounded further by what one log entry takes.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
+
+/// The services that a node serves besides health and reflection.
+pub const SERVICE_NAMES: [&str; 2] = [TINY_KV, RAFT_TRANSPORT];
+
+/// Requests under way on one connection; a client with more waits in its own stack, or opens another.
+const STREAMS_PER_CONNECTION_MAX: u32 = 2_048;
+/// Requests that a client may give up in a row before it is taken for an attack. A client whose deadline strikes gives
+/// up everything at once.
+const RESETS_PENDING_MAX: usize = 4_096;
+/// How often the kernel probes a connection: only a second line behind the keep-alive of HTTP/2.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// A node's gRPC server, ready to serve.
+pub struct GrpcServer {
+    router: Router,
+    health: HealthReporter,
+}
+
+impl GrpcServer {
+    /// Puts the services together.
+    pub async fn new<E: Engine>(
+        tinykv: TinyKvService<E>,
+        raft: RaftTransportService,
+        options: &GrpcOptions,
+    ) -> Result<Self, tonic_reflection::server::Error> {
+        let tinykv = TinyKvServer::new(tinykv)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        for name in SERVICE_NAMES {
+            health.set_service_status(name, ServingStatus::Serving).await;
+        }
+        let router = grpc::server(options)
+            .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
+            .add_service(tinykv)
+            .add_service(raft.into_server())
+            .add_service(health_service)
+            .add_service(describe().build_v1()?)
+            .add_service(describe().build_v1alpha()?);
+        Ok(Self { router, health })
+    }
+
+    /// Tells health checks that this node is about to stop.
+    pub fn health(&self) -> HealthReporter {
+        self.health.clone()
+    }
+
+    /// Serves until `stop` resolves and the connections are drained.
+    ///
+    /// # Errors
+    /// If the listener fails for good.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), tonic::transport::Error> {
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEPALIVE));
+        self.router.serve_with_incoming_shutdown(incoming, stop).await
+    }
+}
+
+impl std::fmt::Debug for GrpcServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrpcServer").finish_non_exhaustive()
+    }
+}
+
+/// What reflection tells: the services that are served, out of all that are described.
+fn describe() -> tonic_reflection::server::Builder<'static> {
+    let described = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health");
+    SERVICE_NAMES.into_iter().fold(described, tonic_reflection::server::Builder::with_service_name)
+}

@@ -1,0 +1,19 @@
+//! The wire's page, row by row, through the real service over loopback: a tonic client asks, nothing is called directly.
+//! One store in memory serves two regions, split at m; `cluster` does the same with three nodes on disk.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
+
+mod arguments;
+mod check_txn_status;
+mod cluster;
+mod commit;
+mod get;
+mod limits;
+mod prewrite;
+mod raw;
+mod region_errors;
+mod resolve_lock;
+mod rig;
+mod rollback;
+mod scan;
+mod services;

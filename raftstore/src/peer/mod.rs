@@ -59,6 +59,8 @@ pub struct Peer {
     timeouts: fastrand::Rng,
     /// The (term, role) for which the election timeout was drawn.
     timeout_drawn_for: Option<(u64, raft::StateRole)>,
+    /// The timeout drawn, in ticks.
+    timeout_ticks: usize,
     /// Term and vote as last handed to the disk.
     written_term_and_vote: (u64, u64),
 }
@@ -98,6 +100,7 @@ impl Peer {
         let never_voted = hard_state.term <= INITIAL_TERM;
         let silent_until = if never_voted { now } else { now + config.vote_silence() };
         Ok(Self {
+            timeout_ticks: config.election_ticks_max,
             timeouts: fastrand::Rng::with_seed(config.seed ^ me.id.rotate_left(32) ^ hard_state.term),
             config,
             region,

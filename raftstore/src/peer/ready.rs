@@ -8,6 +8,7 @@ use raft::eraftpb::{Entry, HardState, Message};
 use raft::{Ready, Storage as _};
 
 use super::Peer;
+use super::step::is_continuous;
 use crate::apply::ApplyTask;
 use crate::log_cache::entry_bytes;
 use crate::round::Round;
@@ -83,8 +84,12 @@ impl Peer {
         round.apply.push(ApplyTask { region_id: self.region_id(), entries, in_flight, bytes });
     }
 
-    /// Puts a raft message into our envelope. `None` if its addressee is no member (any more).
+    /// Puts a raft message into our envelope. `None` if its addressee is no member (any more), or if raft-rs made it
+    /// wrongly: it then counts as lost, and raft sends what is still needed.
     fn seal(&self, message: &Message) -> Option<(StoreId, RaftMessage)> {
+        if !is_continuous(message) {
+            return None;
+        }
         let to = *self.region.peer(PeerId(message.to))?;
         let bytes = message.write_to_bytes().expect("raft fills every field of the messages it makes");
         let envelope = RaftMessage {

@@ -45,7 +45,8 @@ impl Peer {
             return None;
         }
         let message = Message::parse_from_carllerche_bytes(&envelope.message).ok()?;
-        (message.from == from.id && message.to == self.me.id && peers_send(message.get_msg_type())).then_some(message)
+        let fits = message.from == from.id && message.to == self.me.id;
+        (fits && peers_send(message.get_msg_type()) && is_continuous(&message)).then_some(message)
     }
 
     /// Whether a vote is asked for while this store may still be bound by a promise that it has forgotten.
@@ -64,6 +65,16 @@ impl Peer {
     }
 }
 
+/// Whether an append's entries follow the entry that it names as the one before them.
+///
+/// With `batch_append`, raft-rs 0.7 adds entries to an append that waits to leave, and if that one has no entries yet it
+/// does not look whether they follow it. A leader whose follower has just rejected an empty append makes such a message;
+/// the receiver would count from the wrong place and acknowledge entries that it does not have.
+pub(super) fn is_continuous(message: &Message) -> bool {
+    let first = message.entries.first();
+    message.get_msg_type() != MessageType::MsgAppend || first.is_none_or(|first| first.index == message.index + 1)
+}
+
 /// The kinds that cross between nodes. Read indexes and proposals are never forwarded by raft: a forwarded read index can
 /// confirm a later read, and a forwarded proposal has nobody who waits for it.
 fn peers_send(kind: MessageType) -> bool {
@@ -79,4 +90,24 @@ fn peers_send(kind: MessageType) -> bool {
             | MessageType::MsgHeartbeatResponse
             | MessageType::MsgTimeoutNow
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn append(before: u64, indexes: &[u64]) -> Message {
+        let entry = |index: &u64| raft::eraftpb::Entry { index: *index, ..Default::default() };
+        let mut message = Message { index: before, ..Default::default() };
+        message.set_msg_type(MessageType::MsgAppend);
+        message.set_entries(indexes.iter().map(entry).collect::<Vec<_>>().into());
+        message
+    }
+
+    #[test]
+    fn an_append_must_follow_the_entry_that_it_names() {
+        assert!(is_continuous(&append(74, &[])));
+        assert!(is_continuous(&append(74, &[75, 76])));
+        assert!(!is_continuous(&append(74, &[73, 74])));
+    }
 }

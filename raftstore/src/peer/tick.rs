@@ -1,6 +1,8 @@
 //! Time passes: raft's tick, and what must not wait for ever.
 //! Election timeouts are drawn from the seed, in place of raft-rs' own entropy.
 
+use raft::StateRole;
+
 use super::{INITIAL_TERM, Peer};
 use crate::{MonotonicTime, StoreError};
 
@@ -29,15 +31,17 @@ impl Peer {
         self.raw.campaign().map_err(|error| StoreError::Raft { region: self.region_id(), reason: error.to_string() })
     }
 
-    /// Draws an election timeout whenever raft-rs drew one: on every change of term or role.
+    /// Draws an election timeout on every change of term or role that a tick sees and for every campaign, and sets it at
+    /// every tick: between two ticks raft-rs may have drawn one of its own and be back in the same term and role.
     fn draw_timeout(&mut self) {
         let era = (self.term(), self.raw.raft.state);
-        if self.timeout_drawn_for == Some(era) {
-            return;
+        let campaigns_anew =
+            matches!(era.1, StateRole::Candidate | StateRole::PreCandidate) && self.raw.raft.election_elapsed == 0;
+        if campaigns_anew || self.timeout_drawn_for != Some(era) {
+            self.timeout_drawn_for = Some(era);
+            self.timeout_ticks = self.timeouts.usize(self.config.election_ticks_min..self.config.election_ticks_max);
         }
-        self.timeout_drawn_for = Some(era);
-        let ticks = self.timeouts.usize(self.config.election_ticks_min..self.config.election_ticks_max);
-        self.raw.raft.set_randomized_election_timeout(ticks);
+        self.raw.raft.set_randomized_election_timeout(self.timeout_ticks);
     }
 
     /// The last entry that is applied here and, as far as a leader knows, held by every replica.

@@ -52,6 +52,14 @@ impl Trace {
         }
     }
 
+    /// Shows a line to whoever reads along; it is no part of the trace.
+    pub fn aside(&self, at: Duration, what: impl FnOnce() -> String) {
+        let state = self.state.lock();
+        if state.sink == Sink::Print {
+            println!("{:>12} . {}", at.as_micros(), what());
+        }
+    }
+
     /// The hash of all lines, and how many there are.
     pub fn digest(&self) -> (u64, u64) {
         let state = self.state.lock();

@@ -158,8 +158,7 @@ mod tests {
             committed(20, 21, vec![read(1, &[1, 2])]),
         ];
         anomalies(&lost_update);
-        let aborted =
-            Transaction { called: 1, returned: 2, ending: Ending::Aborted, steps: vec![append(1, 1)] };
+        let aborted = Transaction { called: 1, returned: 2, ending: Ending::Aborted, steps: vec![append(1, 1)] };
         let dirty_read = [aborted, committed(3, 4, vec![read(1, &[1])])];
         assert!(anomalies(&dirty_read).contains("G1a"));
         let read_skew = [
@@ -191,8 +190,7 @@ mod tests {
 
     #[test]
     fn an_unknown_append_may_be_seen_or_not() {
-        let unknown =
-            Transaction { called: 1, returned: 2, ending: Ending::Unknown, steps: vec![append(1, 1)] };
+        let unknown = Transaction { called: 1, returned: 2, ending: Ending::Unknown, steps: vec![append(1, 1)] };
         let next = committed(3, 4, vec![append(1, 2)]);
         assert_eq!(check(&[unknown.clone(), next.clone(), committed(5, 6, vec![read(1, &[2])])]), Ok(()));
         assert_eq!(check(&[unknown, next, committed(5, 6, vec![read(1, &[2, 1])])]), Ok(()));

@@ -58,7 +58,10 @@ pub fn check(writes: &BTreeMap<u64, RawWrite>, reads: &[RawRead]) -> Result<(), 
                 let acknowledged = write.and_then(|write| write.acknowledged).unwrap_or(Moment::MAX);
                 let there = acknowledged.min(seen.get(&read.key).copied().unwrap_or(Moment::MAX));
                 if there < read.called {
-                    return Err(format!("raw key {} was empty at {}, though there since {there}", read.key, read.called));
+                    return Err(format!(
+                        "raw key {} was empty at {}, though there since {there}",
+                        read.key, read.called
+                    ));
                 }
             }
         }

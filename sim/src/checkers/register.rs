@@ -84,8 +84,7 @@ pub fn check(operations: &[Operation]) -> Result<(), String> {
 }
 
 fn zones(operations: &[Operation]) -> Result<Vec<Zone>, String> {
-    let initial =
-        Zone { value: 0, written: 0, earliest_return: 0, latest_call: 0, was_read: true, acknowledged: true };
+    let initial = Zone { value: 0, written: 0, earliest_return: 0, latest_call: 0, was_read: true, acknowledged: true };
     let mut zones = BTreeMap::from([(0, initial)]);
     for operation in operations {
         if let Action::Write(value) = operation.action {

@@ -48,6 +48,7 @@ pub(super) async fn clog(world: Arc<World>, mut random: Random) {
         tokio::spawn(async move {
             tokio::time::sleep(lasts).await;
             world.note(format_args!("link {from} to {to} is free"));
+            world.move_network();
             world.network.unclog(from, to);
             world.network_was_used();
         });

@@ -11,9 +11,12 @@ use xxhash_rust::xxh3::xxh3_64;
 /// What was applied where.
 #[derive(Debug, Default)]
 pub struct AppliedPrefix {
-    /// Region and index; term, hash of the data, and who applied it first.
-    seen: Mutex<BTreeMap<(RegionId, u64), (u64, u64, StoreId)>>,
+    /// By region and index.
+    seen: Mutex<BTreeMap<(RegionId, u64), Seen>>,
 }
+
+/// An applied entry: its term, the hash of its data, and who applied it first.
+type Seen = (u64, u64, StoreId);
 
 impl AppliedPrefix {
     /// The replica of `region` on `store` applies `entries`.

@@ -51,7 +51,10 @@ impl World {
         for peer in store.peers().filter(|peer| peer.leads()) {
             let held = self.invariants.one_leader.leads(peer.region_id(), peer.term(), node.store);
             self.expect("one leader a term", held);
-            self.expect("nobody holds a lease against a leader", lease_reads::check(self, peer.region_id(), peer.term()));
+            self.expect(
+                "nobody holds a lease against a leader",
+                lease_reads::check(self, peer.region_id(), peer.term()),
+            );
         }
         self.expect("queues keep their bounds", bounds::check(self, node, waiting));
     }

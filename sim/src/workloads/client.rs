@@ -31,8 +31,7 @@ pub fn connect(world: &Arc<World>, number: u64, random: &mut Random) -> nokv_cli
         ..Options::default()
     };
     let link = ClientLink::new(world, number);
-    let client =
-        Client::new(link.clone(), OracleLink::new(world), Arc::new(StaticDirectory::new(topology)), options);
+    let client = Client::new(link.clone(), OracleLink::new(world), Arc::new(StaticDirectory::new(topology)), options);
     Ok((client, link))
 }
 

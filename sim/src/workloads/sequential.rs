@@ -68,8 +68,7 @@ impl Inserts {
         let called = world.moment();
         let behind = self.streams.lock().get(&stream).map_or(0, |stream| stream.acknowledged.len() as u64) + 2;
         let there = client.batch_get((0..behind).map(|number| key(stream, number))).await?;
-        let seen: Vec<u64> =
-            (0..behind).filter(|number| there.contains_key(key(stream, *number).as_bytes())).collect();
+        let seen: Vec<u64> = (0..behind).filter(|number| there.contains_key(key(stream, *number).as_bytes())).collect();
         world.note(format_args!("inserts: {stream:?} shows {} of {behind}", seen.len()));
         let sighting = Sighting { called, returned: world.moment(), seen };
         self.streams.lock().entry(stream).or_default().sightings.push(sighting);

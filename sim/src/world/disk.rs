@@ -23,8 +23,7 @@ pub struct DiskSpeed {
 
 impl DiskSpeed {
     /// Takes no time.
-    pub const INSTANT: DiskSpeed =
-        DiskSpeed { write_us_max: 0, sync_us_max: 0, stall_permille: 0, stall_ms_max: 0 };
+    pub const INSTANT: DiskSpeed = DiskSpeed { write_us_max: 0, sync_us_max: 0, stall_permille: 0, stall_ms_max: 0 };
 }
 
 /// The speed of one disk, changeable while it is used.

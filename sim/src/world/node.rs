@@ -1,8 +1,8 @@
 //! One life of one store: the production parts on the simulated edges, and the tasks that stand in for its threads.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use nokv_engine::{Error as EngineError, MemoryEngine, RaftLog, SharedRaftLog};
 use nokv_percolator::Error as MvccError;
@@ -15,6 +15,8 @@ use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
 use nokv_transport::memory::MemoryEndpoint;
 use nokv_transport::{AddressBook, Inbox, RegionId, StoreId};
 use parking_lot::Mutex;
+use protobuf::Message as _;
+use raft::eraftpb::Message;
 
 use super::apply_task::{ApplyQueue, ApplyTaskLoop};
 use super::raft_task::RaftTask;
@@ -65,7 +67,12 @@ impl Node {
         let opened = open(engine.clone(), log.clone(), store, config, slot.clock.clone(), &logger)?;
         let endpoint = world.network.endpoint(store);
         let process = Arc::new(Process::default());
-        let inbox = Arc::new(StirringInbox { inner: opened.inbox, process: process.clone() });
+        let inbox = Arc::new(StirringInbox {
+            inner: opened.inbox,
+            process: process.clone(),
+            world: Arc::downgrade(world),
+            store,
+        });
         world.network.attach(store, inbox.clone());
         let fatal = world.clone();
         let on_failure = move |error: &MvccError| fatal.command_failed(store, error);
@@ -186,10 +193,15 @@ impl std::fmt::Debug for Node {
 struct StirringInbox {
     inner: StoreInbox,
     process: Arc<Process>,
+    world: Weak<World>,
+    store: StoreId,
 }
 
 impl Inbox for StirringInbox {
     fn raft_message(&self, message: RaftMessage) {
+        if let Some(world) = self.world.upgrade() {
+            world.trace.aside(world.now(), || format!("store {} gets {}", self.store, describe(&message)));
+        }
         self.inner.raft_message(message);
         self.process.stirred.notify_one();
     }
@@ -197,5 +209,24 @@ impl Inbox for StirringInbox {
     fn unreachable(&self, store: StoreId) {
         self.inner.unreachable(store);
         self.process.stirred.notify_one();
+    }
+}
+
+/// A raft message in words.
+fn describe(envelope: &RaftMessage) -> String {
+    let from = envelope.from_peer.map_or(0, |peer| peer.store_id);
+    match Message::parse_from_bytes(&envelope.message) {
+        Ok(message) => format!(
+            "{:?} of region {} from {from}: term {}, index {}, log term {}, commit {}, {} entries, reject {}",
+            message.get_msg_type(),
+            envelope.region_id,
+            message.term,
+            message.index,
+            message.log_term,
+            message.commit,
+            message.entries.len(),
+            message.reject
+        ),
+        Err(error) => format!("a message that cannot be read: {error}"),
     }
 }

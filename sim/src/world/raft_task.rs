@@ -96,6 +96,8 @@ impl RaftTask {
         if messages.is_empty() {
             return;
         }
+        // The network only knows the time that it is told, and delays count from there.
+        self.world.move_network();
         for (to, message) in messages.drain(..) {
             if self.endpoint.send(to, message).is_err() {
                 self.store.unreachable(to);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::keys::Distribution;
+use crate::limits::Part;
 use crate::workload::Workload;
 
 /// Measures a cluster, beside a peer and beside what the machine can do.
@@ -19,6 +20,18 @@ pub struct BenchArgs {
 pub(crate) enum What {
     /// Run a workload against a target, or against two in turns.
     Run(RunArgs),
+    /// Measure what this machine can do at all: RPC, disk, RocksDB, raft in memory.
+    Limits(LimitsArgs),
+}
+
+impl BenchArgs {
+    /// Whether errors are to be printed as JSON.
+    pub fn json(&self) -> bool {
+        match &self.what {
+            What::Run(args) => args.json,
+            What::Limits(args) => args.json,
+        }
+    }
 }
 
 /// One workload against one or two targets.
@@ -90,4 +103,30 @@ pub struct RunArgs {
     /// Also write a page with pictures.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+}
+
+/// What the machine can do.
+#[derive(Args, Clone, Debug)]
+pub struct LimitsArgs {
+    /// A directory on the disk to be measured; a folder is made in it and removed again.
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// Clients of the bare RPC.
+    #[arg(long, default_value_t = 64)]
+    pub clients: usize,
+    /// Size of a value in bytes.
+    #[arg(long, default_value_t = 256)]
+    pub value_bytes: usize,
+    /// Keys in RocksDB before it is measured.
+    #[arg(long, default_value_t = 100_000)]
+    pub keys: u64,
+    /// Only these parts; separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<Part>,
+    /// Seconds for each figure.
+    #[arg(long, default_value_t = 3)]
+    pub seconds: u64,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -1,4 +1,5 @@
-//! What can keep a benchmark from running. An operation that fails is no such thing: it is counted.
+//! What can keep a benchmark from running.
+//! An operation that fails is no such thing: it is counted.
 
 /// Why a run cannot be made; the text says what to change.
 #[derive(Debug, thiserror::Error)]

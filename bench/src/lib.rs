@@ -3,6 +3,7 @@
 //! ```text
 //!   run:    load ─► (turn: target A warm-up, measure ─► target B warm-up, measure) × turns ─► medians, ratio
 //!                         │ clients: draw an operation, await it, record      │ processes: CPU, bytes written
+//!   limits: echo over tonic │ RocksDB, synced and not │ fdatasync │ raft-rs in memory
 //!   report: table │ JSON │ one HTML page with pictures
 //! ```
 //!
@@ -10,14 +11,16 @@
 //! | --- | --- |
 //! | `args` | the command line |
 //! | `workload`, `keys` | what is done, and to which keys |
-//! | `target/` | who is measured: NoKV (or any TinyKv server), etcd |
+//! | `target/` | who is measured: `nokv` (or any TinyKv server), `etcd` |
 //! | `drive` | load and clients, closed loop or at a fixed rate |
 //! | `recorder`, `process` | what happened, and what it cost |
 //! | `turns` | one or two targets in turns; medians |
-//! | `report/` | how it is told |
+//! | `limits/` | what the machine can do |
+//! | `report/` | how it is told: `figures`, `table`, `html` with `chart` |
+//! | `error` | what keeps a run from being made |
 //!
-//! Invariants: two targets are never loaded at once; an operation that fails is counted and never timed; at a fixed rate
-//! latency counts from when an operation was due.
+//! Invariants: two targets are never loaded at once; an operation that fails is counted and never timed; at a fixed
+//! rate latency counts from when an operation was due.
 //!
 //! Absent on purpose: starting servers (scripts do), judging figures (people do).
 
@@ -25,6 +28,7 @@ mod args;
 mod drive;
 mod error;
 mod keys;
+mod limits;
 mod process;
 mod recorder;
 mod report;
@@ -43,5 +47,6 @@ pub use error::{BenchError, Result};
 pub async fn bench(args: BenchArgs) -> Result<String> {
     match args.what {
         args::What::Run(args) => turns::run(args).await,
+        args::What::Limits(args) => limits::run(args).await,
     }
 }

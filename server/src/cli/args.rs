@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use nokv_bench::BenchArgs;
 
 use super::config_command::ConfigArgs;
 use super::exit::EXIT_CODES;
@@ -44,6 +45,8 @@ pub(super) enum Command {
     Txn(TxnArgs),
     /// Ask every store which regions it leads; exit code 1 if a region has no leader
     Regions(RegionsArgs),
+    /// Measure a cluster, beside another and beside what the machine can do
+    Bench(BenchArgs),
 }
 
 /// The topology file, where a command needs one.
@@ -74,6 +77,7 @@ impl Command {
             Command::Delete(args) => args.connect.output.json,
             Command::Txn(args) => args.connect.output.json,
             Command::Regions(args) => args.output.json,
+            Command::Bench(args) => args.json(),
         }
     }
 }

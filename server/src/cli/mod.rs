@@ -9,9 +9,11 @@
 //! * `connect.rs`, `client_failure.rs`: a client from flags; its errors as failures with advice.
 //! * `read_command.rs`, `write_command.rs`: get, scan, put, delete. `txn_script.rs`, `txn_command.rs`: transactions.
 //! * `region_survey.rs`, `regions_command.rs`: who leads what, asked from the stores.
+//! * `bench_command.rs`: the benchmark, which is a crate of its own.
 //! * `table.rs`: tables for people. `signals.rs`: SIGINT and SIGTERM.
 
 mod args;
+mod bench_command;
 mod client_failure;
 mod config_command;
 mod connect;
@@ -57,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Delete(args) => write_command::delete(&args),
         Command::Txn(args) => txn_command::run(&args),
         Command::Regions(args) => regions_command::run(&args),
+        Command::Bench(args) => bench_command::run(args),
     };
     print(outcome, json)
 }

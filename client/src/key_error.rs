@@ -1,4 +1,5 @@
 //! A store's key error, in the client's words.
+//! It says why a transaction must end, and what its owner can do about that.
 
 use bytes::Bytes;
 use nokv_percolator::Timestamp;

@@ -1,4 +1,5 @@
 //! What the user asks to write, and the same on its way to the stores.
+//! Keys are encoded once, when a mutation is placed in its region, and never again.
 
 use bytes::Bytes;
 use nokv_percolator::Key;

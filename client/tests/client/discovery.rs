@@ -1,4 +1,5 @@
 //! A client that is given addresses only.
+//! It asks the stores for their regions and for each other, and bears with those that do not answer.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! What can go wrong with a request of the fake cluster.
+//! Each fault names a call, how often it strikes and what it does; a test lays them before it lets the client go.
 
 use std::time::Duration;
 

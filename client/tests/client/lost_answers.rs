@@ -1,4 +1,5 @@
 //! Commits whose answer is lost: found out where that can be done, undetermined where not, never called failed.
+//! To call a commit failed that took effect is the one lie that a program cannot defend itself against.
 
 use std::time::Duration;
 

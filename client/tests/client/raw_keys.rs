@@ -1,4 +1,5 @@
 //! Raw keys: as they are in the byte space of the regions, apart from transactional data.
+//! They have no transaction that could tell what became of a write, so a lost answer is undetermined.
 
 use nokv_client::{Error, ScanRange};
 

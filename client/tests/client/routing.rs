@@ -1,4 +1,5 @@
 //! Finding the region, its leader, and a store that answers.
+//! Leaders move, regions split and stores die under way; the caller sees only an answer, or an error at its deadline.
 
 use std::time::Duration;
 

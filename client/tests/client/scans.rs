@@ -1,4 +1,5 @@
 //! Scans over regions and pages, with locks in the way and own writes on top.
+//! Whatever the pages and regions were, the rows are those of one snapshot, in order, each once.
 
 use std::time::Duration;
 

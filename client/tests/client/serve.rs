@@ -1,4 +1,5 @@
 //! TinyKv's calls on the fake cluster: each checks the context as a store does, then lets the percolator core decide.
+//! So the client meets the answers of the real rules, with no store and no raft behind them.
 
 use std::future::pending;
 

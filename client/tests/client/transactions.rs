@@ -1,4 +1,5 @@
 //! Transactions over several regions: what they see, what they write, in which order, and what they leave behind.
+//! The fake cluster keeps a record of every request, so that the order in which things happen can be asserted.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! The part of etcd's protocol that is spoken here.
+//! The bytes are what etcd's own clients write and read; a changed field number shows here.
 
 use nokv_proto::{etcdserverpb, mvccpb};
 

@@ -1,4 +1,5 @@
 //! The calls that every client makes: their requests, answers, and both kinds of error.
+//! Each message is compared with bytes in full, so that no number can move unseen.
 
 use nokv_proto::kvrpcpb::{self, Action, Assertion, Op};
 use nokv_proto::{errorpb, metapb};

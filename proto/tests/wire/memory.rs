@@ -1,4 +1,5 @@
 //! What decoding costs: payloads share the frame's memory, and messages stay small.
+//! Both are reasons for choices in the build script that nothing else would notice.
 
 use ::bytes::Bytes;
 use nokv_proto::{kvrpcpb, raft_serverpb, tikvpb};

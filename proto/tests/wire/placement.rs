@@ -1,4 +1,5 @@
 //! Placement's answers as its clients read them: headers, timestamps, regions, keyspaces.
+//! Placement is not served yet; its messages are pinned so that serving it later moves no number.
 
 use nokv_proto::{keyspacepb, metapb, pdpb};
 

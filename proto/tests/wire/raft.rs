@@ -1,4 +1,5 @@
 //! What crosses between nodes: Raft's message as opaque bytes, frames of many, and images.
+//! Nodes of different versions must understand each other while a cluster is upgraded.
 
 use ::bytes::Bytes;
 use nokv_proto::{metapb, raft_serverpb, tikvpb};

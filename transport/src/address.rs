@@ -1,4 +1,5 @@
 //! Who is meant: the ids of stores, regions and peers, each its own type so that none is passed for another.
+//! All three are never 0 in use: protobuf cannot tell 0 from absent.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
 //! Why a command has no answer. What the state of the keys does not allow *is* an answer, and stands in the reply.
+//! So each of these ends a request without a word about the keys, and says what the client does next.
 
 use nokv_percolator::Error as MvccError;
 use nokv_raftstore::RegionError;

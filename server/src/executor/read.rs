@@ -1,4 +1,5 @@
 //! Reads: on the calling task, without latches, without a log entry. A long scan lets other tasks run in between.
+//! So reads never wait for writes, and no read keeps a thread from the others.
 
 use bytes::Bytes;
 use nokv_engine::{Engine, KeyRange};

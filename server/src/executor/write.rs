@@ -1,4 +1,5 @@
 //! The one path of every command that writes: budget, latches, view, decision, proposal, answer.
+//! A command brings its keys and its decision; that the order is kept is this file's business alone.
 
 use nokv_engine::{Engine, ReadView};
 use nokv_percolator::{

@@ -1,4 +1,5 @@
 //! The flags of `nokv serve`. NoKV's own are `--workdir`, `--store-id`, `--addr` and `--peer`.
+//! Without `--config`, the flags themselves describe a topology.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
 //! Why a node does not start, or ended by itself. Each text says what to do about it.
+//! They are for the person at the terminal: no program matches on them.
 
 use nokv_engine::Error as EngineError;
 use nokv_raftstore::StoreError;

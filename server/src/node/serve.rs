@@ -1,4 +1,5 @@
 //! A node from its start to the signal that ends it, with what it says on standard output.
+//! Standard output says what is served and when it is ready; everything else goes to the log.
 
 use std::future::Future;
 use std::io::Write as _;

@@ -1,4 +1,5 @@
 //! What all responses have in common: a place for a region error, and a way to tell what kind of answer they are.
+//! A response has a region error or an answer, never both; that is decided here, once for all calls.
 
 use nokv_proto::{errorpb, kvrpcpb, tinykvpb};
 use tonic::Status;

@@ -1,4 +1,5 @@
 //! What is counted of each call: how many ended how, and how long they took. Looked up once, when the node starts.
+//! A call whose client gave it up is counted too, as such.
 
 use std::future::Future;
 use std::time::Instant;

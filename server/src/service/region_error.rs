@@ -1,4 +1,5 @@
 //! What stopped a command, as the response's region error or as a gRPC status.
+//! Keys in it are in the form in which the region's bounds are kept, as TinyKv's clients expect.
 
 use nokv_percolator::Key;
 use nokv_proto::errorpb;

@@ -1,4 +1,5 @@
 //! Everything that a node serves over gRPC, with its limits: TinyKv, raft streams, health, reflection.
+//! Each limit is set on purpose: no client may take the memory or the connections of the others.
 
 use nokv_engine::Engine;
 use nokv_proto::FILE_DESCRIPTOR_SET;

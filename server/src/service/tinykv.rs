@@ -1,4 +1,5 @@
 //! The service `tinykvpb.TinyKv`: each call is counted and handed to the file that serves it.
+//! Nothing is decided in this file, so that a call's rules stand in one place.
 
 use std::fmt;
 use std::sync::Arc;

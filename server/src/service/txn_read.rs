@@ -1,4 +1,5 @@
 //! The calls that read transactional keys: KvGet, KvScan.
+//! Each turns its request into a command, and the reply into the response; the rules are percolator's.
 
 use bytes::Bytes;
 use nokv_engine::Engine;

@@ -1,4 +1,5 @@
 //! The calls that write transactional keys: prewrite, commit, rollback, status, resolving.
+//! Each turns its request into a command, and the reply into the response; the rules are percolator's.
 
 use nokv_engine::Engine;
 use nokv_percolator::{

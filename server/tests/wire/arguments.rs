@@ -1,4 +1,5 @@
 //! Requests that cannot be served as they are: `InvalidArgument`, with a text that says what is missing.
+//! They are the client's mistakes, never a region's: to try them again elsewhere would be in vain.
 
 use bytes::Bytes;
 use nokv_proto::coprocessor;

@@ -1,4 +1,5 @@
 //! KvCheckTxnStatus. Its answers are (lock_ttl, commit_version, action).
+//! A reader decides by them whether to wait, to roll forward or to roll back.
 
 use crate::rig::{Rig, TTL_MS, ms, put};
 

@@ -1,4 +1,5 @@
 //! Three nodes on disk, in one process: leaders, followers that say who leads, handing over, and coming back.
+//! What must be waited for is asked for until it is so: no deadline here that a slow machine could miss.
 
 use std::path::Path;
 use std::sync::Arc;

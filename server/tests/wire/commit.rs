@@ -1,4 +1,5 @@
 //! KvCommit.
+//! What it may say depends on the lock alone, and where that is gone, on the record of what became of the transaction.
 
 use crate::rig::{Rig, put};
 

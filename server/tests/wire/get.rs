@@ -1,4 +1,5 @@
 //! KvGet.
+//! One version of one key: the newest up to the snapshot, or the lock that might still change it.
 
 use crate::rig::{Rig, TTL_MS, delete, lock_only};
 

@@ -1,4 +1,5 @@
 //! Sizes: what is too large is refused with a text that names the bound, and the connection goes on.
+//! What is allowed is tried as well, up to its bound: a limit that is too low would be a defect too.
 
 use bytes::Bytes;
 use nokv_proto::kvrpcpb::{RawGetRequest, RawPutRequest};

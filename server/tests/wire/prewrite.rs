@@ -1,4 +1,5 @@
 //! KvPrewrite.
+//! All of a request's keys are locked, or none is and each obstacle is told.
 
 use crate::rig::{Rig, TTL_MS, delete, put};
 

@@ -1,4 +1,5 @@
 //! RawGet, RawPut, RawDelete, RawScan.
+//! Plain keys have no versions and no locks, and live apart from those of transactions.
 
 use nokv_proto::kvrpcpb::{KvPair, RawDeleteRequest, RawGetRequest, RawGetResponse, RawPutRequest};
 use nokv_proto::tinykvpb::RawScanRequest;

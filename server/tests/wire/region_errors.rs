@@ -1,4 +1,5 @@
 //! Region errors: what each says, and that a response with one has nothing else.
+//! By them a client finds its way, so they must hold all that it needs for the next attempt.
 
 use nokv_proto::errorpb;
 use nokv_proto::kvrpcpb::{Context, GetRequest, RawPutRequest, ScanRequest};

@@ -1,4 +1,5 @@
 //! KvResolveLock.
+//! It ends what a dead client left behind: all of one transaction's locks, in as many batches as it takes.
 
 use nokv_proto::kvrpcpb::{ResolveLockRequest, TxnInfo};
 

@@ -1,4 +1,5 @@
 //! One store in memory, served over gRPC on a free port, and a client that speaks TinyKv to it.
+//! Its answers come as responses of the protocol: what a test asserts is what a stranger's client would see.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

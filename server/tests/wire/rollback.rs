@@ -1,4 +1,5 @@
 //! KvBatchRollback.
+//! It must be final: whatever of the transaction arrives later finds the mark.
 
 use crate::rig::{Rig, put};
 

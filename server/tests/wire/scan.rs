@@ -1,4 +1,5 @@
 //! KvScan.
+//! Many keys of one snapshot: an obstacle on one of them does not hide the others.
 
 use nokv_proto::kvrpcpb::{KvPair, ScanRequest};
 

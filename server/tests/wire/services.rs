@@ -1,4 +1,5 @@
 //! Health and reflection, as a stranger would use them.
+//! A stranger knows nothing of NoKV but what the node itself says.
 
 use std::collections::BTreeSet;
 

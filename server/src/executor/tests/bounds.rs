@@ -1,4 +1,5 @@
 //! What happens at the executor's bounds, and that work in bounded parts comes to the same as in one.
+//! The bounds are set so low that each is met at once.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,5 @@
 //! Where several things are wrong with a request, the region error is the first of the wire's page.
+//! The mistakes are mended one at a time, and each time the next one must be the answer.
 
 use nokv_percolator::Get;
 use nokv_proto::metapb::{Peer, RegionEpoch};

@@ -1,4 +1,5 @@
 //! What the pages look at, and the smallest of them.
+//! The larger ones have files of their own beside this one.
 
 use std::fmt;
 use std::net::SocketAddr;

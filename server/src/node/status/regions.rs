@@ -1,4 +1,5 @@
 //! `GET /status`: the store and its regions, as JSON. Keys are in the form that every tool reads and prints.
+//! It is a copy taken without stopping anybody: two fields may be of moments that differ a little.
 
 use axum::Json;
 use axum::extract::State;

@@ -112,8 +112,9 @@ impl<E: Engine> Raftstore<E> {
         Err(RegionError::ServerIsBusy { reason, backoff_ms: 20 })
     }
 
-    /// The region and its leader's term, if this peer leads and all that `context` claims holds; the lease is not looked
-    /// at. For refusing early, and for writes that read nothing: proposing with this term and epoch checks both again.
+    /// The region and its leader's term, if this peer leads and all that `context` claims holds; the lease is not
+    /// looked at. For refusing early, and for writes that read nothing: proposing with this term and epoch checks both
+    /// again.
     ///
     /// # Errors
     /// Whatever `context` claims wrongly, in the wire's order.
@@ -150,8 +151,8 @@ impl<E: Engine> Raftstore<E> {
         told.await.unwrap_or_else(|_| Err(RegionError::stopping()))
     }
 
-    /// Replicates a proposal's batch. Resolves when it is applied on this store, or its fate is out of this store's hands.
-    /// Dropping the future changes nothing: the proposal goes on and holds its latches until then.
+    /// Replicates a proposal's batch. Resolves when it is applied on this store, or its fate is out of this store's
+    /// hands. Dropping the future changes nothing: the proposal goes on and holds its latches until then.
     ///
     /// # Errors
     /// [`RegionError::StaleCommand`] = it may or may not take effect; every other = it did not.

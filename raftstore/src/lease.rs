@@ -8,8 +8,8 @@ use crate::MonotonicTime;
 
 /// A leader's lease in one term.
 ///
-/// Invariants: it never ends later than `lease` after a moment before which a quorum's promise was asked for; once given
-/// up in a term it is not taken again in that term, since a delayed order to campaign at once may still arrive.
+/// Invariants: it never ends later than `lease` after a moment before which a quorum's promise was asked for; once
+/// given up in a term it is not taken again in that term, since a delayed order to campaign at once may still arrive.
 #[derive(Debug, Default)]
 pub struct Lease {
     until: MonotonicTime,

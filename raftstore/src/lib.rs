@@ -33,10 +33,10 @@
 //! | [`region`], [`config`], [`error`], [`time`], [`metrics`] | what the others speak in |
 //! | [`digest`](digest()) | one number for a replica's bytes |
 //!
-//! Invariants, each asserted where it is kept: a message leaves only after the sync it depends on (`raft_loop`); data and
-//! applied index share one batch (`apply`); the epoch is checked when proposing and when applying; a proposal carries the
-//! term of its view; truncated ≤ applied ≤ committed ≤ last; a gate is open only under a lease, and closes before any
-//! message of that round leaves.
+//! Invariants, each asserted where it is kept: a message leaves only after the sync it depends on (`raft_loop`); data
+//! and applied index share one batch (`apply`); the epoch is checked when proposing and when applying; a proposal
+//! carries the term of its view; truncated ≤ applied ≤ committed ≤ last; a gate is open only under a lease, and closes
+//! before any message of that round leaves.
 //!
 //! Absent on purpose: commands (what is replicated is effects), clocks, files, randomness (all are arguments).
 

@@ -1,5 +1,5 @@
-//! Brings a store up: reads its regions, builds their peers and appliers, one set for each raft loop. The node then gives
-//! each set a thread (`start`); the simulator drives the sets itself.
+//! Brings a store up: reads its regions, builds their peers and appliers, one set for each raft loop. The node then
+//! gives each set a thread (`start`); the simulator drives the sets itself.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! A raft loop's thread. Each round takes everything that has arrived, writes all regions' logs with one sync, and sends
-//! what had to wait for it. Whatever arrives during the sync is the next round: it batches without ever waiting to.
+//! A raft loop's thread. Each round takes everything that has arrived, writes all regions' logs with one sync, and
+//! sends what had to wait for it. Whatever arrives during the sync is the next round: it batches without ever waiting
+//! to.
 
 use std::sync::Arc;
 

@@ -31,8 +31,8 @@ impl Peer {
         self.raw.campaign().map_err(|error| StoreError::Raft { region: self.region_id(), reason: error.to_string() })
     }
 
-    /// Draws an election timeout on every change of term or role that a tick sees and for every campaign, and sets it at
-    /// every tick: between two ticks raft-rs may have drawn one of its own and be back in the same term and role.
+    /// Draws an election timeout on every change of term or role that a tick sees and for every campaign, and sets it
+    /// at every tick: between two ticks raft-rs may have drawn one of its own and be back in the same term and role.
     fn draw_timeout(&mut self) {
         let era = (self.term(), self.raw.raft.state);
         let campaigns_anew =

@@ -1,5 +1,5 @@
-//! Stores in one thread on virtual time: the production peers, appliers and gates, on memory engines and a memory network.
-//! Tests step it event by event; nothing in it sleeps or depends on how fast the machine is.
+//! Stores in one thread on virtual time: the production peers, appliers and gates, on memory engines and a memory
+//! network. Tests step it event by event; nothing in it sleeps or depends on how fast the machine is.
 
 mod node;
 
@@ -43,8 +43,8 @@ struct Slot {
 }
 
 impl Cluster {
-    /// `stores` stores that are up, with regions split at the given keys, each with a peer on every store (the id of the
-    /// peer being region * 10 + store).
+    /// `stores` stores that are up, with regions split at the given keys, each with a peer on every store (the id of
+    /// the peer being region * 10 + store).
     pub fn new(stores: u64, splits: &[&[u8]], config: Config) -> Self {
         let network = MemoryNetwork::new(MemoryOptions {
             faults: LinkFaults::delay(Duration::from_millis(1), Duration::from_millis(1)),

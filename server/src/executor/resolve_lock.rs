@@ -1,5 +1,5 @@
-//! Ends all locks of one transaction in a region, in turns of bounded size: look for keys, latch them, decide anew, write.
-//! Between two turns the latches are free, so that a large transaction's locks stop nobody for long.
+//! Ends all locks of one transaction in a region, in turns of bounded size: look for keys, latch them, decide anew,
+//! write. Between two turns the latches are free, so that a large transaction's locks stop nobody for long.
 
 use nokv_engine::{Engine, KeyRange};
 use nokv_percolator::{FindTxnLocks, Key, Reply, ResolveLock, Timestamp};

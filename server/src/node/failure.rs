@@ -1,5 +1,5 @@
-//! The end of a node whose machine has failed: loud, at once, without answering anybody. Whatever was acknowledged is on
-//! a quorum's disks; whatever was not must not be answered from a state that may be wrong.
+//! The end of a node whose machine has failed: loud, at once, without answering anybody. Whatever was acknowledged is
+//! on a quorum's disks; whatever was not must not be answered from a state that may be wrong.
 
 use std::fmt::Display;
 use std::io::Write as _;

@@ -1,4 +1,5 @@
-//! What every request must carry before anything is done with it. What is missing or impossible is the client's mistake:
+//! What every request must carry before anything is done with it. What is missing or impossible is the client's
+//! mistake:
 //! `InvalidArgument`, with a text that names it.
 
 use nokv_percolator::{Isolation, Key, ReadPoint, Timestamp};

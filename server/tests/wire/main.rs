@@ -1,5 +1,5 @@
-//! The wire's page, row by row, through the real service over loopback: a tonic client asks, nothing is called directly.
-//! One store in memory serves two regions, split at m; `cluster` does the same with three nodes on disk.
+//! The wire's page, row by row, through the real service over loopback: a tonic client asks, nothing is called
+//! directly. One store in memory serves two regions, split at m; `cluster` does the same with three nodes on disk.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 

@@ -1,5 +1,5 @@
-//! `GET /digest?region=ID`: one number for a replica's bytes at an applied index. Replicas that applied the same log must
-//! give the same. It reads the whole region, on a thread where waiting hurts nobody.
+//! `GET /digest?region=ID`: one number for a replica's bytes at an applied index. Replicas that applied the same log
+//! must give the same. It reads the whole region, on a thread where waiting hurts nobody.
 
 use axum::Json;
 use axum::extract::{Query, State};

@@ -8,6 +8,13 @@
 //!     │                                     ▼
 //!     └ sync ► durable tables ─────────────► what the next incarnation opens with
 //! ```
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `engine.rs` | the handle: one incarnation of a node on its disk |
+//! | `tables.rs`, `view.rs`, `cursor.rs` | the contents as persistent maps, and reading them |
+//! | `write.rs` | batches become visible; the journal |
+//! | `crash.rs`, `faults.rs` | what is lost when the machine stops; what goes wrong, and when |
 
 mod crash;
 mod cursor;

@@ -6,6 +6,16 @@
 //!                                            └► write buffers ─► tables, blob files     (background)
 //!   view() ─► snapshot ─► get: a pinned slice, copied once;  cursor: iterator with bounds
 //! ```
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `engine.rs` | the handle on an open database |
+//! | `options.rs`, `families.rs` | what can be set, and the same in RocksDB's terms |
+//! | `open.rs`, `marker.rs` | opening, or saying why not; whose directory it is |
+//! | `write.rs`, `failure.rs` | batches; errors, of which the first ends all writing |
+//! | `view.rs`, `cursor.rs`, `prefix.rs` | reading; the prefix by which filters know a key |
+//! | `statistics.rs` | what status pages and metrics ask |
+//! | `close.rs` | flushing, compacting by hand, closing |
 
 mod close;
 mod cursor;

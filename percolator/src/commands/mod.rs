@@ -1,5 +1,15 @@
 //! The commands, one file each. A read takes a view and answers; a write takes a view and returns an
 //! [`Outcome`](crate::Outcome): what to replicate, and what to answer once that is applied.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `get.rs`, `batch_get.rs` | reads of keys that are known |
+//! | `scan.rs`, `scan_cursors.rs` | reads of a range: its bounds, and how the cursors move |
+//! | `prewrite.rs`, `commit.rs` | the two phases |
+//! | `batch_rollback.rs`, `cleanup.rs` | giving a transaction up; the same if its time is over |
+//! | `check_txn_status.rs`, `txn_heart_beat.rs` | what became of it, asked at its primary; giving it more time |
+//! | `resolve_lock.rs`, `scan_lock.rs` | ending the locks that it left; listing old ones |
+//! | `mvcc_by_key.rs` | everything that is stored of one key |
 
 mod batch_get;
 mod batch_rollback;

@@ -10,6 +10,8 @@
 //! first in its queue, so nobody overtakes. Everything about a slot is decided under its mutex, which is never held
 //! while anything waits or wakes: a wake-up cannot be lost, and a waiter that gives up leaves the queue or, if the slot
 //! was handed to it meanwhile, hands it on.
+//!
+//! `slot.rs` is one slot; `acquire.rs` takes those of a command's keys.
 
 mod acquire;
 mod slot;

@@ -16,6 +16,7 @@
 //! | `raw.rs` | plain keys |
 //! | `budget.rs` | how much may be under way |
 //! | `error.rs` | why there is no answer |
+//! | `tests/` | `order` of errors, `bounds`, `latches`: on one store in memory whose log can be held up |
 //!
 //! Invariants: latches are held from the view to the applied write, by the proposal itself, so that a request that is
 //! given up releases nothing early; a batch is proposed under the term and epoch of its view; a failure of this machine

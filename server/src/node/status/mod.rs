@@ -1,7 +1,8 @@
 //! The status port: what operators and their tools read, over HTTP. It only looks, and never changes anything.
 //!
 //! `GET /health` (200, or 503 while stopping), `/status` (JSON), `/metrics` (prometheus text), `/digest?region=ID`
-//! (reads the whole region: one number for its bytes at an applied index).
+//! (reads the whole region: one number for its bytes at an applied index). Each has a file; what they share is in
+//! `pages.rs`.
 
 mod digest;
 mod metrics;

@@ -75,7 +75,7 @@ async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     client.drain().await;
     audit(&client, arguments.accounts).await?;
     let Tally { committed, retried, undetermined } = total;
-    println!("{committed} transfers committed, {retried} begun again, {undetermined} undetermined; ");
+    println!("{committed} transfers committed, {retried} begun again, {undetermined} undetermined");
     println!("the sum was right in all {} audits", audits + 1);
     Ok(())
 }

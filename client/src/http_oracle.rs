@@ -24,9 +24,7 @@ use tokio::time::timeout;
 use crate::error::{InvalidInput, Result};
 use crate::oracle::{OracleError, TimestampOracle};
 
-/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long one request may take; the callers behind it wait for it too.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 /// Timestamps asked for at once.
 const BATCH_MAX: u32 = 10_000;
@@ -46,6 +44,8 @@ pub struct HttpOracle {
 struct Target {
     authority: String,
     path: String,
+    connect_timeout: Duration,
+    request_timeout: Duration,
 }
 
 struct Waiter {
@@ -76,7 +76,17 @@ impl HttpOracle {
             None => format!("{authority}:80"),
         };
         let path = format!("{}/tso", uri.path().trim_end_matches('/').trim_end_matches("/tso"));
-        Ok(HttpOracle { target: Target { authority, path }, queue: Mutex::new(None) })
+        let (connect_timeout, request_timeout) = (CONNECT_TIMEOUT, REQUEST_TIMEOUT);
+        let target = Target { authority, path, connect_timeout, request_timeout };
+        Ok(HttpOracle { target, queue: Mutex::new(None) })
+    }
+
+    /// How long connecting may take (default 1 s) and how long one request, for which the callers behind it wait too
+    /// (default 2 s). To be set before the first timestamp is drawn.
+    pub fn with_timeouts(mut self, connect: Duration, request: Duration) -> Self {
+        self.target.connect_timeout = connect;
+        self.target.request_timeout = request;
+        self
     }
 
     fn queue(&self) -> mpsc::Sender<Waiter> {
@@ -162,14 +172,14 @@ impl Worker {
     async fn reserve(&mut self, count: u32) -> std::result::Result<Timestamp, OracleError> {
         let kept = self.connection.take().filter(|connection| !connection.is_closed());
         if let Some(mut kept) = kept
-            && let Ok(answer) = timeout(REQUEST_TIMEOUT, self.ask(&mut kept, count)).await
+            && let Ok(answer) = timeout(self.target.request_timeout, self.ask(&mut kept, count)).await
             && !matches!(answer, Err(OracleError::Unavailable(_)))
         {
             self.connection = Some(kept);
             return self.check(answer?, count);
         }
         let mut fresh = self.connect().await?;
-        let answer = timeout(REQUEST_TIMEOUT, self.ask(&mut fresh, count))
+        let answer = timeout(self.target.request_timeout, self.ask(&mut fresh, count))
             .await
             .map_err(|_| OracleError::Unavailable(format!("{} gave no answer in time", self.target.authority)))??;
         self.connection = Some(fresh);
@@ -179,7 +189,7 @@ impl Worker {
     async fn connect(&self) -> std::result::Result<SendRequest<Empty<Bytes>>, OracleError> {
         let authority = &self.target.authority;
         let unavailable = |error: String| OracleError::Unavailable(format!("{authority}: {error}"));
-        let stream = timeout(CONNECT_TIMEOUT, TcpStream::connect(authority)).await;
+        let stream = timeout(self.target.connect_timeout, TcpStream::connect(authority)).await;
         let stream = stream.map_err(|_| unavailable("connecting took too long".to_owned()))?;
         let stream = stream.map_err(|error| unavailable(error.to_string()))?;
         // Without it a request waits for the acknowledgement of the one before.
@@ -196,7 +206,7 @@ impl Worker {
         connection: &mut SendRequest<Empty<Bytes>>,
         count: u32,
     ) -> std::result::Result<Answer, OracleError> {
-        let Target { authority, path } = &self.target;
+        let Target { authority, path, .. } = &self.target;
         let unavailable = |error: String| OracleError::Unavailable(format!("{authority}: {error}"));
         let request = Request::get(format!("{path}?batch={count}")).header(HOST, authority).body(Empty::new());
         let request = request.map_err(|error| OracleError::Protocol(error.to_string()))?;

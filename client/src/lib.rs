@@ -3,7 +3,7 @@
 //! calls failed what it does not know to have failed.
 //!
 //! ```text
-//!   Client::{get, batch_get, scan, put, delete, mutate, two_phase_commit, raw_*}     Transaction::{get, put, commit, …}
+//!   Client::{get, batch_get, scan, put, delete, mutate, two_phase_commit, raw_*}    Transaction::{get, put, commit, …}
 //!        │ single keys               │ many keys                     │
 //!        │                           ▼                               ▼
 //!        │                 spread: batches by region ◀── two_phase: prewrite ─▶ commit primary ─▶ secondaries

@@ -54,15 +54,16 @@ impl Client {
         for ((owner, primary), locks) in by_owner {
             let since = budget.since_met(owner);
             match self.status(owner, &primary, &locks, since, budget).await? {
-                TxnStatus::Ended(outcome) => self.finish(owner, outcome, &locks, budget).await?,
+                TxnStatus::Ended(outcome) => {
+                    self.finish(owner, outcome, &locks, budget).await?;
+                    continue;
+                }
                 TxnStatus::Alive(remaining) => patience = patience.min(remaining),
                 TxnStatus::Fresh => {
                     patience = patience.min(self.inner.options.secondary_grace.saturating_sub(since));
                 }
             }
-            if self.inner.outcomes.get(owner, &primary).is_none()
-                && longest.as_ref().is_none_or(|longest| longest.since < since)
-            {
+            if longest.as_ref().is_none_or(|longest| longest.since < since) {
                 let key = locks.into_iter().next().map(|lock| lock.key).unwrap_or_default();
                 longest = Some(Alive { key, owner, since });
             }

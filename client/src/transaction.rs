@@ -155,7 +155,7 @@ impl Transaction {
     /// Gives the transaction up. As to drop it, in words.
     pub fn rollback(self) {}
 
-    /// The first key that is written, rather than only locked: readers of a lock record's key need not wait for it.
+    /// The first key that is written, or if there is none, the first that is only locked.
     fn primary(&self) -> Option<Bytes> {
         let written = self.writes.iter().find(|(_, write)| **write != Write::Lock);
         written.or_else(|| self.writes.iter().next()).map(|(key, _)| key.clone())

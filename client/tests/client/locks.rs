@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use nokv_client::{AbortReason, Error, Options, ScanRange, Timestamp};
 use nokv_engine::Engine;
 use nokv_percolator::{Assertion, AssertionLevel, Commit, Key, Mutation, MutationOp, Prewrite};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
-use crate::faults::{Effect, Fault};
 
 /// What a client leaves behind that died: locks on `keys`, the first the primary.
 fn leave_locks(cluster: &Cluster, keys: &[&str], start_ts: Timestamp, ttl_ms: u64) {
+    leave_locks_of(cluster, keys[0], keys, start_ts, ttl_ms);
+}
+
+fn leave_locks_of(cluster: &Cluster, primary: &str, keys: &[&str], start_ts: Timestamp, ttl_ms: u64) {
     let mutations = keys.iter().map(|key| Mutation {
         key: Key::encode(key.as_bytes()),
         op: MutationOp::Put("left".into()),
@@ -19,7 +23,7 @@ fn leave_locks(cluster: &Cluster, keys: &[&str], start_ts: Timestamp, ttl_ms: u6
     });
     let command = Prewrite {
         mutations: mutations.collect(),
-        primary: keys[0].to_owned().into(),
+        primary: primary.to_owned().into(),
         start_ts,
         ttl_ms,
         txn_size: 0,
@@ -74,55 +78,49 @@ async fn a_dead_transaction_is_rolled_back_when_its_time_is_over() {
     assert_eq!(cluster.locked(), [""; 0], "the primary went with the status, the secondary with the resolve");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_missing_primary_is_rolled_back_only_after_a_moment() {
+/// A transaction whose primary's prewrite comes 150 ms after its secondary's, and a reader of the secondary meanwhile.
+async fn read_while_the_primary_is_late(secondary_grace: Duration) -> (Result<Timestamp, Error>, Option<Bytes>) {
     let cluster = Cluster::new();
-    let client = cluster.client();
-    // The primary's prewrite is slow: a reader meets the secondary meanwhile and must not abort the transaction.
-    cluster.fail(Fault::once("KvPrewrite", Effect::LoseRequest).in_region(1));
-    let mut transaction = client.begin().await.unwrap();
-    transaction.put("apple", "1").unwrap();
-    transaction.put("kiwi", "1").unwrap();
-    let reader = client.clone();
+    let client = cluster.client_with(Options { secondary_grace, ..Options::default() });
     cluster.lead(1, None);
     let repair = cluster.clone();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(150)).await;
         repair.lead(1, Some(2));
     });
+    let reader = client.clone();
     let read = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        reader.get("kiwi").await
+        reader.get("kiwi").await.unwrap()
     });
-    transaction.commit().await.expect("the reader waits");
-    assert_eq!(read.await.unwrap().unwrap().unwrap(), "1");
-    // Nobody ever comes back for this one.
-    let start_ts = client.timestamp().await.unwrap();
-    leave_locks(&cluster, &["apple", "kiwi"], start_ts, 60_000);
-    cluster.state.lock().engine = {
-        let fresh = Cluster::new();
-        leave_locks_without_primary(&fresh, "kiwi", "apple", start_ts);
-        fresh.state.lock().engine.clone()
-    };
-    assert_eq!(client.get("kiwi").await.unwrap(), None);
+    let mut transaction = client.begin().await.unwrap();
+    transaction.put("apple", "1").unwrap();
+    transaction.put("kiwi", "1").unwrap();
+    let outcome = transaction.commit().await;
+    client.drain().await;
     assert_eq!(cluster.locked(), [""; 0]);
+    (outcome, read.await.unwrap())
 }
 
-fn leave_locks_without_primary(cluster: &Cluster, key: &str, primary: &str, start_ts: Timestamp) {
-    let mutation =
-        Mutation { key: Key::encode(key.as_bytes()), op: MutationOp::Put("left".into()), assertion: Assertion::None };
-    let command = Prewrite {
-        mutations: vec![mutation],
-        primary: primary.to_owned().into(),
-        start_ts,
-        ttl_ms: 60_000,
-        txn_size: 0,
-        min_commit_ts: Timestamp::ZERO,
-        assertion_level: AssertionLevel::Off,
-    };
-    let mut state = cluster.state.lock();
-    let outcome = command.execute(&state.engine.view()).unwrap();
-    state.apply(&outcome.batch);
+#[tokio::test(start_paused = true)]
+async fn a_secondary_without_its_primary_is_given_a_moment() {
+    let (outcome, read) = read_while_the_primary_is_late(Options::default().secondary_grace).await;
+    outcome.expect("the reader waited");
+    assert_eq!(read.unwrap(), "1");
+    // What the moment is for: to ask about a primary that is not there yet is to abort its transaction.
+    let (outcome, read) = read_while_the_primary_is_late(Duration::ZERO).await;
+    assert!(matches!(outcome, Err(Error::Aborted { reason: AbortReason::RolledBack(_), .. })), "{outcome:?}");
+    assert_eq!(read, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secondary_whose_primary_never_came_is_rolled_back() {
+    let cluster = Cluster::new();
+    let client = cluster.client();
+    let start_ts = client.timestamp().await.unwrap();
+    leave_locks_of(&cluster, "apple", &["kiwi"], start_ts, 60_000);
+    assert_eq!(client.get("kiwi").await.unwrap(), None);
+    assert_eq!(cluster.locked(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -151,7 +151,8 @@ async fn every_call_crosses_the_network() {
 #[tokio::test]
 async fn failures_say_whether_the_request_can_have_run() {
     let cluster = Cluster::new();
-    let rpc = GrpcRpc::new(GrpcOptions { connections_per_store: 1, ..GrpcOptions::default() });
+    let options = GrpcOptions { connections_per_store: 1, ..GrpcOptions::default() };
+    let rpc = GrpcRpc::new(GrpcOptions { connect_timeout: Duration::from_secs(60), ..options });
     let served = serve(&cluster, 1, "127.0.0.1:0").await;
     let at = served.address.to_string();
     let failed = async |region_id| rpc.raw_get(&at, raw_get(region_id)).await.unwrap_err();
@@ -187,7 +188,7 @@ async fn a_connection_that_breaks_under_a_request_leaves_it_unknown() {
             stream.read_u8().await.unwrap();
         }
     });
-    let rpc = GrpcRpc::default();
+    let rpc = GrpcRpc::new(GrpcOptions { connect_timeout: Duration::from_secs(60), ..GrpcOptions::default() });
     let error = rpc.raw_put(&at, kvrpcpb::RawPutRequest::default()).await.unwrap_err();
     assert!(matches!(error, RpcError::Disconnected(_)) && error.may_have_run(), "{error:?}");
 }

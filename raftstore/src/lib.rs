@@ -24,7 +24,7 @@
 //! | [`lease`] | until when a leader surely leads |
 //! | [`store`] | the peers of one loop; a round's three steps |
 //! | [`round`] | a round's effects, as data |
-//! | [`raft_loop`], [`apply`] | the two threads |
+//! | [`raft_loop`], [`apply`] | the two threads; `apply/run.rs` is the second one's loop |
 //! | [`entry`] | what a log entry carries |
 //! | [`log_storage`], [`log_cache`] | the log as raft-rs sees it; its newest part in memory |
 //! | [`records`] | what is kept on disk beside the data |

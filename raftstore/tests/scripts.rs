@@ -54,10 +54,7 @@ impl Runner for Script {
         let word = |key: &str| words.get(key).cloned().unwrap_or_default();
         match command.name.as_str() {
             "cluster" => {
-                let config = Config { seed: 7, log_entries_slack: slack, ..Config::default() };
-                let splits: Vec<String> = words.get("split").into_iter().cloned().collect();
-                let splits: Vec<&[u8]> = splits.iter().map(String::as_bytes).collect();
-                self.cluster = Some(Cluster::new(if to == 0 { 3 } else { to }, &splits, config));
+                self.begin(if to == 0 { 3 } else { to }, words.get("split"), slack);
                 Ok(String::new())
             }
             "elect" => Ok(format!("store {} leads region {region}\n", self.cluster().elect(region))),
@@ -110,6 +107,13 @@ impl Runner for Script {
 }
 
 impl Script {
+    /// A cluster of `stores` stores, with two regions if there is a key to split at, else with one.
+    fn begin(&mut self, stores: u64, split: Option<&String>, log_entries_slack: u64) {
+        let config = Config { seed: 7, log_entries_slack, ..Config::default() };
+        let splits: Vec<&[u8]> = split.into_iter().map(String::as_bytes).collect();
+        self.cluster = Some(Cluster::new(stores, &splits, config));
+    }
+
     fn cluster(&mut self) -> &mut Cluster {
         self.cluster.as_mut().expect("the script begins with `cluster`")
     }

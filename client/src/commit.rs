@@ -34,7 +34,11 @@ impl Client {
     pub(crate) async fn commit_primary(&self, transaction: &TwoPhase, budget: &mut Budget) -> Result<PrimaryCommitted> {
         let committed = self.try_commit_primary(transaction, budget).await;
         match committed {
-            Err(error) if budget.may_have_run() && !matches!(error, Error::Aborted { .. }) => {
+            Err(error)
+                if budget.may_have_run()
+                    && !matches!(error, Error::Aborted { .. })
+                    && !nokv_percolator::is_planted("call unknown commits failed") =>
+            {
                 Err(Error::Undetermined {
                     operation: "commit",
                     start_ts: Some(transaction.start_ts),

@@ -136,7 +136,10 @@ impl Client {
         }
     }
 
-    async fn run_here(&self, transaction: TwoPhase, mut budget: Budget) -> Result<Timestamp> {
+    async fn run_here(&self, mut transaction: TwoPhase, mut budget: Budget) -> Result<Timestamp> {
+        if nokv_percolator::is_planted("commit timestamp before prewrite") {
+            transaction.commit_ts = CommitTs::Given(self.draw(&mut budget).await?);
+        }
         let mut touched = self.prewrite(&transaction, &budget).await;
         if let Err(error) = touched.outcome {
             self.clean_up(&transaction, touched.keys).await;

@@ -21,6 +21,7 @@
 //! | `cf.rs`, `batch.rs`, `error.rs` | column families, the encoded write batch, errors by what the caller must do |
 //! | `engine.rs` | the traits [`Engine`], [`ReadView`], [`Cursor`], and [`KeyRange`] |
 //! | `raft_log.rs`, `shared_raft_log.rs` | the trait [`RaftLog`], and the log that shares a data engine |
+//! | `planted.rs` | mistakes for the simulator to find; not compiled in otherwise |
 //! | `raft_keys.rs` | every key of [`Cf::Raft`] |
 //! | `memory/` | [`MemoryEngine`]: persistent maps, a journal of what is not synced, faults on demand |
 //! | `rocks/` | `RocksEngine`: options, opening, writing, views, cursors, statistics |
@@ -46,6 +47,7 @@ mod cf;
 mod engine;
 mod error;
 mod memory;
+mod planted;
 mod raft_log;
 mod shared_raft_log;
 
@@ -59,6 +61,9 @@ pub use cf::Cf;
 pub use engine::{Cursor, Engine, KeyRange, ReadView};
 pub use error::{Error, Result};
 pub use memory::{FaultPlan, MemoryCursor, MemoryEngine, MemoryView};
+#[cfg(feature = "planted-bugs")]
+pub use planted::plant;
+pub use planted::is_planted;
 pub use raft_log::{LogBatch, LogEntry, LogOp, RaftLog};
 pub use shared_raft_log::SharedRaftLog;
 

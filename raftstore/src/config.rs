@@ -69,6 +69,9 @@ impl Config {
     /// A follower refuses votes for `election_ticks_min` ticks after it heard from the leader; its first tick may come
     /// at once, so it surely waits one tick less. Another tenth is left for clocks that run at different speeds.
     pub fn lease(&self) -> Duration {
+        if nokv_engine::is_planted("lease too long") {
+            return self.tick.saturating_mul(25);
+        }
         let ticks = u32::try_from(self.election_ticks_min.saturating_sub(1)).unwrap_or(u32::MAX);
         self.tick.saturating_mul(ticks).mul_f64(0.9)
     }

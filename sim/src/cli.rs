@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use parking_lot::Mutex;
 
+use crate::mutations;
 use crate::run::{Report, RunOptions, run};
 use crate::scenario::{QUIET, SCENARIOS, Scenario};
 use crate::trace::Sink;
@@ -46,6 +47,12 @@ struct Args {
     /// Measure how fast three quiet nodes run, and end.
     #[arg(long)]
     speed: bool,
+    /// Plant each known mistake in turn, print how many seeds it took to find it, and end.
+    #[arg(long)]
+    mutations: bool,
+    /// With --mutations: only those whose name contains this.
+    #[arg(long, requires = "mutations")]
+    only: Option<String>,
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
@@ -64,6 +71,9 @@ pub fn main() -> ExitCode {
     }
     if args.speed {
         return speed(args.seconds.max(1_000));
+    }
+    if args.mutations {
+        return mutations::print_table(args.only.as_deref(), args.seconds);
     }
     let scenario = match args.scenario.as_deref().map(|name| Scenario::named(name).ok_or(name)) {
         None => None,

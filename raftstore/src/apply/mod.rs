@@ -1,5 +1,6 @@
-//! Committed entries take effect: decoded, checked against the region's epoch, and put with the new applied index into one
-//! batch. It decides and returns data; the apply loop writes, then tells the waiters, then reports to the raft loop.
+//! Committed entries take effect: decoded, checked against the region's epoch, and put with the new applied index into
+//! one batch. It decides and returns data; the apply loop writes, then tells the waiters, then reports to the raft
+//! loop.
 //!
 //! Law: data and applied index share one batch, so that a replay after a crash applies each entry exactly once.
 
@@ -10,7 +11,7 @@ pub use run::run_apply_loop;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nokv_engine::{Cf, WriteBatch, raft_keys};
+use nokv_engine::{Cf, WriteBatch, is_planted, raft_keys};
 use nokv_proto::metapb::Region;
 use nokv_transport::RegionId;
 use raft::eraftpb::{Entry, EntryType};
@@ -98,6 +99,7 @@ impl Applier {
             .replicas
             .get_mut(&region_id)
             .ok_or(StoreError::Unreadable { region: region_id, what: "its apply state" })?;
+        let before = replica.record;
         let mut in_flight = task.in_flight.into_iter().peekable();
         let mut cut = None;
         for entry in &task.entries {
@@ -114,7 +116,8 @@ impl Applier {
             }
         }
         debug_assert!(in_flight.next().is_none(), "waiters come with the entries that decide about them");
-        round.batch.put(Cf::Raft, &raft_keys::apply_state_key(region_id.0), &replica.record.encode());
+        let record = if is_planted("applied index in a later batch") { before } else { replica.record };
+        round.batch.put(Cf::Raft, &raft_keys::apply_state_key(region_id.0), &record.encode());
         let (index, term) = (replica.record.applied_index, replica.record.applied_term);
         round.applied.push(Applied { region_id, index, term, bytes: task.bytes, cut });
         Ok(())

@@ -1,5 +1,5 @@
-//! One replica of one region: raft's state machine and what waits on it. No input or output happens here: each call takes
-//! what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
+//! One replica of one region: raft's state machine and what waits on it. No input or output happens here: each call
+//! takes what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
 //!
 //! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `ready` (effects out), `applied`, `transfer`.
 
@@ -97,7 +97,7 @@ impl Peer {
             leader: None,
         }));
         gate.set_progress(apply.applied_index, hard_state.commit, raw.raft.raft_log.last_index());
-        let never_voted = hard_state.term <= INITIAL_TERM;
+        let never_voted = hard_state.term <= INITIAL_TERM || nokv_engine::is_planted("vote right after a restart");
         let silent_until = if never_voted { now } else { now + config.vote_silence() };
         Ok(Self {
             timeout_ticks: config.election_ticks_max,

@@ -1,6 +1,7 @@
 //! A write wants to be replicated. Proposals that arrive in one round become as few log entries as their size allows.
 //! Each is refused if the term or the epoch of the view that it was made from has moved.
 
+use nokv_engine::is_planted;
 use nokv_proto::metapb::RegionEpoch;
 
 use super::Peer;
@@ -22,7 +23,7 @@ impl Peer {
         if !self.leads() {
             return Err(self.not_leader());
         }
-        if proposal.term != self.term() {
+        if proposal.term != self.term() && !is_planted("skip the term of a proposal") {
             return Err(RegionError::StaleCommand);
         }
         if proposal.epoch.version != self.region.epoch().version {
@@ -39,8 +40,8 @@ impl Peer {
         Ok(())
     }
 
-    /// Hands the round's proposals to raft, as entries of about the target size. `observe` has run: if this peer lost its
-    /// leadership since they were taken in, they are gone, so that raft never forwards one.
+    /// Hands the round's proposals to raft, as entries of about the target size. `observe` has run: if this peer lost
+    /// its leadership since they were taken in, they are gone, so that raft never forwards one.
     pub(super) fn flush_proposals(&mut self, now: MonotonicTime) {
         if self.proposals.is_empty() {
             return;
@@ -73,6 +74,9 @@ impl Peer {
         match outcome {
             Ok(()) => {
                 debug_assert_eq!(index, last_before + 1, "a leader appends what it accepts");
+                if is_planted("answer before commit") {
+                    return waiters.into_iter().for_each(|waiter| waiter.tell(Ok(())));
+                }
                 self.in_flight.push_back(InFlight { index, term: self.term(), waiters });
             }
             Err(_) => {
@@ -101,7 +105,7 @@ impl Peer {
             return;
         }
         let matched = self.raw.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0);
-        let index = matched.min(self.applied_index);
+        let index = if is_planted("cut the log too far") { self.applied_index } else { matched.min(self.applied_index) };
         if index < self.raw.store().truncated_index() + self.config.log_entries_slack {
             return;
         }

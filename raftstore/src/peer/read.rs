@@ -1,11 +1,12 @@
 //! A read that the lease does not cover: the leader asks the quorum whether it still leads (ReadIndex, Ongaro's thesis
 //! §6.4), and the read goes on once everything committed by then is applied here. The same question renews the lease.
 //!
-//! Every question carries a context of its own, never sent again: raft-rs may take a late answer to a repeated context as
-//! a confirmation of a later read.
+//! Every question carries a context of its own, never sent again: raft-rs may take a late answer to a repeated context
+//! as a confirmation of a later read.
 
 use std::collections::VecDeque;
 
+use nokv_engine::is_planted;
 use raft::ReadState;
 
 use super::Peer;
@@ -62,7 +63,7 @@ impl Peer {
             return;
         }
         self.reads.renew = false;
-        self.reads.counter += 1;
+        self.reads.counter += u64::from(!is_planted("reuse a read context"));
         let counter = self.reads.counter;
         let requests = std::mem::take(&mut self.reads.new);
         self.reads.asked.push_back(Asked { counter, at: now, requests });
@@ -84,7 +85,8 @@ impl Peer {
 
     /// Lets those reads go whose index is applied.
     pub(super) fn release_reads(&mut self) {
-        while self.reads.confirmed.front().is_some_and(|front| front.index <= self.applied_index) {
+        let applied = if is_planted("answer reads before they are applied") { u64::MAX } else { self.applied_index };
+        while self.reads.confirmed.front().is_some_and(|front| front.index <= applied) {
             let Some(ready) = self.reads.confirmed.pop_front() else { return };
             for request in ready.requests {
                 let _ = request.done.send(Ok(ready.term));

@@ -1,6 +1,7 @@
-//! What raft wants done, as data: `collect` gathers what this round must write and may send; `persisted` tells raft that
-//! it is on disk, and gathers what had to wait for that. Between the two the caller syncs once for all regions.
+//! What raft wants done, as data: `collect` gathers what this round must write and may send; `persisted` tells raft
+//! that it is on disk, and gathers what had to wait for that. Between the two the caller syncs once for all regions.
 
+use nokv_engine::is_planted;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, StoreId};
 use protobuf::Message as _;
@@ -30,9 +31,9 @@ impl Peer {
         let mut ready = self.raw.ready();
         self.confirm_reads(ready.take_read_states());
         round.first_messages.extend(ready.take_messages().into_iter().filter_map(|message| self.seal(&message)));
-        round
-            .last_messages
-            .extend(ready.take_persisted_messages().into_iter().filter_map(|message| self.seal(&message)));
+        let too_early = is_planted("send before sync");
+        let later = if too_early { &mut round.first_messages } else { &mut round.last_messages };
+        later.extend(ready.take_persisted_messages().into_iter().filter_map(|message| self.seal(&message)));
         self.apply(ready.take_committed_entries(), round);
         self.write(&ready, round)?;
         self.publish_lease();
@@ -65,11 +66,11 @@ impl Peer {
             None => self.raw.raft.hard_state(),
         };
         let term_and_vote = (hard_state.term, hard_state.vote);
-        if term_and_vote != self.written_term_and_vote {
+        if term_and_vote != self.written_term_and_vote && !is_planted("forget the vote") {
             self.written_term_and_vote = term_and_vote;
             self.raw.mut_store().set_hard_state(&hard_state, &mut round.log);
         }
-        round.sync |= ready.must_sync();
+        round.sync |= ready.must_sync() && !is_planted("do not sync");
         Ok(())
     }
 

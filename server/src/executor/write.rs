@@ -53,7 +53,8 @@ impl<E: Engine> Executor<E> {
             if batch.is_empty() {
                 return Ok(reply);
             }
-            let held: Box<(LatchGuard, Charge)> = Box::new((latches, charge));
+            let latches = (!nokv_engine::is_planted("release latches before the write is applied")).then_some(latches);
+            let held: Box<(Option<LatchGuard>, Charge)> = Box::new((latches, charge));
             let proposal = Proposal { region_id: context.region_id, term: view.term, epoch: view.epoch(), batch, held };
             // The view ends here: it must not keep old data on disk while the write is on its way.
             (reply, proposal)

@@ -1,0 +1,93 @@
+//! The mutation check: mistakes that are planted in the code under test, one at a time, and how many seeds it takes until
+//! the simulator finds each. A simulator that does not find them would not find real ones either.
+//!
+//! The mistakes themselves are lines in the crates under test, at `is_planted("…")`, compiled in by the feature
+//! `planted-bugs` only.
+
+use std::process::ExitCode;
+
+/// A planted mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mutation {
+    /// How the code asks for it.
+    pub name: &'static str,
+    /// Where it is.
+    pub place: &'static str,
+    /// Seeds, of all scenarios in turn, within which it must be found.
+    pub within_seeds: u64,
+}
+
+const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) -> Mutation {
+    Mutation { name, place, within_seeds }
+}
+
+/// All of them.
+pub const MUTATIONS: [Mutation; 23] = [
+    mutation("send before sync", "raftstore: ready", 2_000),
+    mutation("do not sync", "raftstore: ready", 2_000),
+    mutation("forget the vote", "raftstore: ready", 2_000),
+    mutation("vote right after a restart", "raftstore: peer", 2_000),
+    mutation("lease too long", "raftstore: config", 2_000),
+    mutation("keep the lease at a transfer", "raftstore: transfer", 2_000),
+    mutation("read before the own term is applied", "raftstore: observe", 2_000),
+    mutation("answer reads before they are applied", "raftstore: read", 2_000),
+    mutation("reuse a read context", "raftstore: read", 2_000),
+    mutation("skip the term of a proposal", "raftstore: propose", 2_000),
+    mutation("answer before commit", "raftstore: propose", 2_000),
+    mutation("cut the log too far", "raftstore: propose", 2_000),
+    mutation("trust batched appends", "raftstore: step", 2_000),
+    mutation("applied index in a later batch", "raftstore: apply", 2_000),
+    mutation("forget the rollback mark", "percolator: effects", 2_000),
+    mutation("overlook newer commits", "percolator: prewrite", 2_000),
+    mutation("read through locks", "percolator: read point", 2_000),
+    mutation("commit without a lock", "percolator: commit", 2_000),
+    mutation("commit whatever is locked", "percolator: commit", 2_000),
+    mutation("release latches before the write is applied", "server: executor", 2_000),
+    mutation("forget the bound of timestamps", "server: tso", 2_000),
+    mutation("commit timestamp before prewrite", "client: two_phase", 2_000),
+    mutation("call unknown commits failed", "client: commit", 2_000),
+];
+
+/// Without the feature there is nothing to plant.
+#[cfg(not(feature = "planted-bugs"))]
+pub fn print_table(_only: Option<&str>, _seconds: u64) -> ExitCode {
+    eprintln!("the mistakes are not compiled in: cargo run -p nokv-sim --features planted-bugs -- --mutations");
+    ExitCode::from(2)
+}
+
+/// Plants each mistake (or the one whose name contains `only`), looks for it, and prints what it took.
+#[cfg(feature = "planted-bugs")]
+pub fn print_table(only: Option<&str>, seconds: u64) -> ExitCode {
+    println!("{:<46} {:<24} {:>6} {:>7}  found by", "mistake", "place", "seeds", "within");
+    let mut missed = 0;
+    for mutation in MUTATIONS.iter().filter(|mutation| only.is_none_or(|only| mutation.name.contains(only))) {
+        let Mutation { name, place, within_seeds } = mutation;
+        match find(mutation, seconds) {
+            Some((seeds, by)) => println!("{name:<46} {place:<24} {seeds:>6} {within_seeds:>7}  {by}"),
+            None => {
+                missed += 1;
+                println!("{name:<46} {place:<24} {:>6} {within_seeds:>7}  NOT FOUND", "-");
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs seeds with the mistake until one of them fails: how many it took, and what was broken.
+#[cfg(feature = "planted-bugs")]
+pub fn find(mutation: &Mutation, seconds: u64) -> Option<(u64, String)> {
+    use crate::run::{RunOptions, run};
+    use crate::scenario::Scenario;
+    use crate::trace::Sink;
+
+    nokv_engine::plant(Some(mutation.name));
+    let found = (0..mutation.within_seeds).find_map(|seed| {
+        let scenario = Scenario::of_seed(seed);
+        let report = run(&RunOptions { seed, scenario, seconds, sink: Sink::Hash });
+        let violation = report.violation?;
+        let text: String = violation.chars().take(110).collect();
+        Some((seed + 1, format!("{}: {text}", report.scenario)))
+    });
+    nokv_engine::plant(None);
+    found
+}

@@ -20,7 +20,7 @@
 //! | --- | --- |
 //! | `cf.rs`, `batch.rs`, `error.rs` | column families, the encoded write batch, errors by what the caller must do |
 //! | `engine.rs` | the traits [`Engine`], [`ReadView`], [`Cursor`], and [`KeyRange`] |
-//! | `raft_log.rs`, `shared_raft_log.rs` | the trait [`RaftLog`], and the log that shares a data engine |
+//! | `raft_log.rs`, `shared_raft_log.rs`, `apart_raft_log.rs` | the trait [`RaftLog`]; the log in the data engine, and in one of its own |
 //! | `planted.rs` | mistakes for the simulator to find; not compiled in otherwise |
 //! | `raft_keys.rs` | every key of [`Cf::Raft`] |
 //! | `memory/` | [`MemoryEngine`]: persistent maps, a journal of what is not synced, faults on demand |
@@ -42,6 +42,7 @@
 //! merge operators and time-to-live (every replica must compute the same bytes); reads that fail on demand in the
 //! in-memory engine (views are plain memory there); any clock, thread or random source of ours.
 
+mod apart_raft_log;
 mod batch;
 mod cf;
 mod engine;
@@ -56,6 +57,7 @@ pub mod raft_keys;
 #[cfg(feature = "rocksdb")]
 mod rocks;
 
+pub use apart_raft_log::ApartRaftLog;
 pub use batch::{WriteBatch, WriteOp, WriteOps};
 pub use cf::Cf;
 pub use engine::{Cursor, Engine, KeyRange, ReadView};

@@ -30,11 +30,16 @@ impl<E: Engine> SharedRaftLog<E> {
     pub fn new(engine: E) -> Self {
         Self { engine }
     }
+
+    /// Writes `ops` alone.
+    pub(crate) fn write_ops(&self, ops: &[LogOp], sync: bool) -> Result<()> {
+        self.engine.write(&engine_batch(ops, &WriteBatch::new()), sync)
+    }
 }
 
 impl<E: Engine> RaftLog for SharedRaftLog<E> {
     fn write(&self, batch: &LogBatch, sync: bool) -> Result<()> {
-        self.engine.write(&engine_batch(batch), sync)
+        self.engine.write(&engine_batch(&batch.ops, &batch.data), sync)
     }
 
     fn entries(&self, group: u64, low: u64, high: u64, bytes_max: u64) -> Result<Vec<LogEntry>> {
@@ -86,10 +91,10 @@ fn index_under(cursor: &impl Cursor) -> Result<Option<u64>> {
     log_entry_index(key).map(Some).ok_or(Error::Corrupt { what: "key of a raft log entry" })
 }
 
-/// Everything in `log`, as one batch of the engine.
-fn engine_batch(log: &LogBatch) -> WriteBatch {
-    let mut batch = WriteBatch::with_capacity_bytes(capacity_bytes(log));
-    for op in &log.ops {
+/// `ops`, then `data`, as one batch of the engine.
+fn engine_batch(ops: &[LogOp], data: &WriteBatch) -> WriteBatch {
+    let mut batch = WriteBatch::with_capacity_bytes(capacity_bytes(ops) + data.encoded_bytes());
+    for op in ops {
         match op {
             LogOp::Append { group, entries, stale_last } => {
                 for entry in entries {
@@ -110,7 +115,7 @@ fn engine_batch(log: &LogBatch) -> WriteBatch {
             }
         }
     }
-    batch.append(&log.data);
+    batch.append(data);
     batch
 }
 
@@ -126,13 +131,13 @@ fn delete_run(batch: &mut WriteBatch, group: u64, from: u64, to: u64) {
 }
 
 /// About the bytes of the encoded batch, so that it is allocated once.
-fn capacity_bytes(log: &LogBatch) -> usize {
-    let ops = log.ops.iter().map(|op| match op {
+fn capacity_bytes(ops: &[LogOp]) -> usize {
+    let bytes = ops.iter().map(|op| match op {
         LogOp::Append { entries, .. } => entries.iter().map(|e| e.encoded.len() + ENTRY_OVERHEAD_BYTES).sum(),
         LogOp::State { state, .. } => state.len() + ENTRY_OVERHEAD_BYTES,
         LogOp::Cut { .. } | LogOp::Remove { .. } => 3 * ENTRY_OVERHEAD_BYTES,
     });
-    ops.sum::<usize>() + log.data.encoded_bytes()
+    bytes.sum()
 }
 
 #[cfg(test)]
@@ -141,7 +146,7 @@ mod tests {
     use crate::WriteOp;
 
     fn kinds(log: &LogBatch) -> (usize, usize) {
-        let batch = engine_batch(log);
+        let batch = engine_batch(&log.ops, &log.data);
         let ops: Vec<_> = batch.ops().map(|op| op.unwrap()).collect();
         let deletes = ops.iter().filter(|op| matches!(op, WriteOp::Delete { .. })).count();
         let ranges = ops.iter().filter(|op| matches!(op, WriteOp::DeleteRange { .. })).count();
@@ -165,6 +170,7 @@ mod tests {
         log.ops.push(LogOp::State { group: 3, state: Bytes::from_static(b"state") });
         log.ops.push(LogOp::Remove { group: 4, first: 1, last: 8 });
         log.data.put(Cf::Raft, b"key", b"value");
-        assert!(engine_batch(&log).encoded_bytes() <= capacity_bytes(&log));
+        let capacity = capacity_bytes(&log.ops) + log.data.encoded_bytes();
+        assert!(engine_batch(&log.ops, &log.data).encoded_bytes() <= capacity);
     }
 }

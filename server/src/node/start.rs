@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use nokv_engine::{RaftLog, RocksEngine, SharedRaftLog};
+use nokv_engine::{ApartRaftLog, RaftLog, RocksEngine, RocksOptions};
 use nokv_proto::metapb::Region;
 use nokv_raftstore::{Clock, Raftstore, RegionExt, RunningStore, StoreError, bootstrap, load_regions, open};
 use nokv_transport::grpc::GrpcNetwork;
@@ -20,7 +20,7 @@ use super::quiet_raft::raft_log;
 use super::status::{Pages, StatusServer};
 use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
 use crate::executor::{Executor, OnFailure};
-use crate::service::{Calls, GrpcServer, TinyKvService};
+use crate::service::{Calls, GrpcServer};
 
 /// A node that serves. Dropping it does not stop it in order; [`Node::stop`] does.
 pub struct Node {
@@ -68,8 +68,7 @@ impl Node {
         let raftstore = opened.handle.clone();
         let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal));
         let calls = Arc::new(Calls::default());
-        let tinykv = TinyKvService::new(executor.clone(), raft.clone(), calls.clone());
-        let grpc = GrpcServer::new(tinykv, raft, &options.grpc).await?;
+        let grpc = GrpcServer::new(executor.clone(), raft, calls.clone(), &options.grpc).await?;
         let health = grpc.health();
         let (stopping, mut stopped) = watch::channel(false);
 
@@ -132,6 +131,9 @@ impl fmt::Debug for Node {
     }
 }
 
+/// Where the raft log is, within the store's directory.
+const RAFT_LOG_DIRECTORY: &str = "raft-log";
+
 /// An open directory that fits the store.
 struct Disk {
     engine: RocksEngine,
@@ -148,7 +150,8 @@ impl Disk {
             return Err(NodeError::Workdir { path: workdir.display().to_string(), reason });
         }
         let engine = RocksEngine::open(workdir, &options.rocks)?;
-        let log: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
+        let log_engine = RocksEngine::open(&workdir.join(RAFT_LOG_DIRECTORY), &RocksOptions::for_raft_log())?;
+        let log: Arc<dyn RaftLog> = Arc::new(ApartRaftLog::new(log_engine, engine.clone()));
         let regions = match &options.regions {
             Some(regions) => regions.clone(),
             None => {

@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 use nokv_engine::{Cf, Cursor as _, Engine, LogBatch, LogOp, RaftLog, ReadView as _, raft_keys};
 use nokv_proto::metapb::Region;
 use nokv_transport::{RegionId, StoreId};
-use raft::eraftpb::HardState;
 
-use crate::peer::{INITIAL_INDEX, INITIAL_TERM};
-use crate::records::{ApplyRecord, Liveness, RegionRecord, StoreIdent, encode_hard_state};
+use crate::records::{ApplyRecord, Liveness, RegionRecord, StoreIdent, encode_hard_state, initial_hard_state};
 use crate::{RegionExt, StoreError};
 
 /// Makes an empty directory this store's, or checks that it is. Returns whether it was empty.
@@ -59,21 +57,14 @@ fn write_first_day(log: &dyn RaftLog, store: StoreId, regions: &[&Region]) -> Re
     for region in regions {
         let record = RegionRecord { liveness: Liveness::Normal, region: Region::clone(region) };
         batch.data.put(Cf::Raft, &raft_keys::region_state_key(region.id), &record.encode());
-        let apply = ApplyRecord {
-            applied_index: INITIAL_INDEX,
-            applied_term: INITIAL_TERM,
-            truncated_index: INITIAL_INDEX,
-            truncated_term: INITIAL_TERM,
-        };
-        batch.data.put(Cf::Raft, &raft_keys::apply_state_key(region.id), &apply.encode());
-        let mut state = HardState::default();
-        (state.term, state.commit) = (INITIAL_TERM, INITIAL_INDEX);
-        batch.ops.push(LogOp::State { group: region.id, state: encode_hard_state(&state) });
+        batch.data.put(Cf::Raft, &raft_keys::apply_state_key(region.id), &ApplyRecord::initial().encode());
+        batch.ops.push(LogOp::State { group: region.id, state: encode_hard_state(&initial_hard_state()) });
     }
     Ok(log.write(&batch, true)?)
 }
 
-/// The directory wins over the topology file, so the file must describe the same regions and peers.
+/// The directory wins over the topology file, so the file must describe the same regions and peers, as they are or as
+/// they were before they split: regions that it does not name must have come from those that it does.
 fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store: StoreId) -> Result<(), StoreError> {
     let mismatch = |what: String| {
         Err(StoreError::Mismatch(format!(
@@ -94,7 +85,10 @@ fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store
         }
     }
     let known = |id: &RegionId| wanted.iter().any(|region| region.region_id() == *id);
-    match kept.keys().find(|id| !known(id)) {
+    let moved =
+        |region: &&Region| kept.get(&region.region_id()).is_some_and(|record| record.region.epoch() != region.epoch());
+    let has_split = wanted.iter().any(moved);
+    match kept.keys().find(|id| !known(id) && !has_split) {
         Some(extra) => mismatch(format!("the directory holds region {extra}, which the topology does not name")),
         None => Ok(()),
     }

@@ -2,16 +2,18 @@
 //! The first byte is the kind and leaves room; an unknown kind stops the replica instead of being skipped.
 
 use bytes::{Buf, BufMut};
-use nokv_proto::metapb::RegionEpoch;
+use nokv_proto::metapb::{Region, RegionEpoch};
+use prost::Message as _;
 
 const KIND_WRITE: u8 = 1;
 const KIND_CUT_LOG: u8 = 2;
+const KIND_SPLIT: u8 = 3;
 
 /// Bytes before the write batch in an entry of that kind.
 pub const WRITE_HEADER_BYTES: usize = 17;
 
 /// The decoded payload of a normal log entry, borrowed from its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Payload<'a> {
     /// raft's own empty entry, by which a new leader learns what is committed.
     Empty,
@@ -29,6 +31,13 @@ pub enum Payload<'a> {
         /// Term of that entry.
         term: u64,
     },
+    /// The region becomes these: itself with what is left of its range, then the new ones, from left to right.
+    Split {
+        /// Epoch under which this was decided.
+        epoch: RegionEpoch,
+        /// The regions after the split.
+        regions: Vec<Region>,
+    },
 }
 
 impl<'a> Payload<'a> {
@@ -39,14 +48,21 @@ impl<'a> Payload<'a> {
         }
         match data.get_u8() {
             KIND_WRITE => {
-                let version = data.try_get_u64_le().ok()?;
-                let conf_ver = data.try_get_u64_le().ok()?;
-                Some(Payload::Write { epoch: RegionEpoch { conf_ver, version }, batch: data })
+                let epoch = get_epoch(&mut data)?;
+                Some(Payload::Write { epoch, batch: data })
             }
             KIND_CUT_LOG => {
                 let index = data.try_get_u64_le().ok()?;
                 let term = data.try_get_u64_le().ok()?;
                 data.is_empty().then_some(Payload::CutLog { index, term })
+            }
+            KIND_SPLIT => {
+                let epoch = get_epoch(&mut data)?;
+                let mut regions = Vec::new();
+                while !data.is_empty() {
+                    regions.push(Region::decode_length_delimited(&mut data).ok()?);
+                }
+                Some(Payload::Split { epoch, regions })
             }
             _ => None,
         }
@@ -56,8 +72,34 @@ impl<'a> Payload<'a> {
 /// Begins the data of a write entry; the batches follow.
 pub fn begin_write(data: &mut Vec<u8>, epoch: RegionEpoch) {
     data.put_u8(KIND_WRITE);
+    put_epoch(data, epoch);
+}
+
+/// The data of a splitting entry.
+pub fn split(epoch: RegionEpoch, regions: &[Region]) -> Vec<u8> {
+    let mut data = vec![KIND_SPLIT];
+    put_epoch(&mut data, epoch);
+    for region in regions {
+        region.encode_length_delimited(&mut data).expect("a Vec grows as needed");
+    }
+    data
+}
+
+/// Whether an entry of this data changes the region's range: until it is applied, other regions may come to own a part
+/// of what this one owned, and a lease says nothing about them.
+pub fn changes_range(data: &[u8]) -> bool {
+    data.first() == Some(&KIND_SPLIT)
+}
+
+fn put_epoch(data: &mut Vec<u8>, epoch: RegionEpoch) {
     data.put_u64_le(epoch.version);
     data.put_u64_le(epoch.conf_ver);
+}
+
+fn get_epoch(data: &mut &[u8]) -> Option<RegionEpoch> {
+    let version = data.try_get_u64_le().ok()?;
+    let conf_ver = data.try_get_u64_le().ok()?;
+    Some(RegionEpoch { conf_ver, version })
 }
 
 /// The data of a log-cutting entry.
@@ -83,6 +125,11 @@ mod tests {
         assert_eq!(Payload::decode(&data), Some(Payload::Write { epoch, batch: b"batch" }));
         assert_eq!(Payload::decode(&cut_log(7, 2)), Some(Payload::CutLog { index: 7, term: 2 }));
         assert_eq!(Payload::decode(&[]), Some(Payload::Empty));
+        let regions = vec![Region { id: 1, ..Default::default() }, Region { id: 2, ..Default::default() }];
+        let data = split(epoch, &regions);
+        assert!(changes_range(&data));
+        assert_eq!(Payload::decode(&data[..data.len() - 1]), None);
+        assert_eq!(Payload::decode(&data), Some(Payload::Split { epoch, regions }));
     }
 
     #[test]

@@ -59,6 +59,7 @@ pub struct RequestContext {
 /// One region's gate.
 #[derive(Debug)]
 pub struct Gate {
+    slot: usize,
     state: ArcSwap<GateState>,
     lease_until: AtomicU64,
     renewal_asked: AtomicBool,
@@ -68,9 +69,10 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A closed gate.
-    pub fn new(state: GateState) -> Self {
+    /// A closed gate of a region that the loop `slot` owns.
+    pub fn new(slot: usize, state: GateState) -> Self {
         Self {
+            slot,
             state: ArcSwap::from_pointee(state),
             lease_until: AtomicU64::new(0),
             renewal_asked: AtomicBool::new(false),
@@ -78,6 +80,11 @@ impl Gate {
             committed: AtomicU64::new(0),
             last: AtomicU64::new(0),
         }
+    }
+
+    /// The raft loop that owns the region.
+    pub fn slot(&self) -> usize {
+        self.slot
     }
 
     /// The state now.

@@ -10,7 +10,8 @@ use nokv_proto::metapb::{Region, RegionEpoch};
 use nokv_transport::{RegionId, StoreId};
 
 use crate::gate::{Gate, GateState, Gates, RegionStatus, RequestContext, Role};
-use crate::message::{Mailbox, Proposal, ReadRequest, StoreMessage, Waiter};
+use crate::mailboxes::Mailboxes;
+use crate::message::{Mailbox, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter};
 use crate::metrics::RaftMetrics;
 use crate::{Clock, Config, RegionError, RegionExt};
 
@@ -28,7 +29,7 @@ struct Shared<E> {
     config: Arc<Config>,
     engine: E,
     gates: Arc<Gates>,
-    mailboxes: Vec<Mailbox>,
+    mailboxes: Arc<Mailboxes>,
     clock: Arc<dyn Clock>,
     metrics: Arc<RaftMetrics>,
 }
@@ -75,7 +76,7 @@ impl<E: Engine> Raftstore<E> {
         config: Arc<Config>,
         engine: E,
         gates: Arc<Gates>,
-        mailboxes: Vec<Mailbox>,
+        mailboxes: Arc<Mailboxes>,
         clock: Arc<dyn Clock>,
         metrics: Arc<RaftMetrics>,
     ) -> Self {
@@ -180,6 +181,17 @@ impl<E: Engine> Raftstore<E> {
         told.await.unwrap_or_else(|_| Err(RegionError::stopping()))
     }
 
+    /// Splits a region. Resolves when this store has split it; the new regions' first leaders are on this store.
+    ///
+    /// # Errors
+    /// [`RegionError::KeyNotInRegion`] for a key that is not strictly inside or not above the one before;
+    /// [`RegionError::StaleCommand`] = it may or may not happen; every other = it did not.
+    pub async fn split(&self, request: SplitRequest) -> Result<(), RegionError> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        self.mailbox(request.region_id).offer(StoreMessage::Split(request, waiter))?;
+        told.await.unwrap_or(Err(RegionError::StaleCommand))
+    }
+
     /// All regions of this store, by id.
     pub fn regions(&self) -> Vec<RegionStatus> {
         let now = self.shared.clock.now();
@@ -204,19 +216,13 @@ impl<E: Engine> Raftstore<E> {
 
     /// Tells every raft loop to end. What waits is answered `ServerIsBusy` or `StaleCommand`.
     pub fn stop(&self) {
-        for mailbox in &self.shared.mailboxes {
+        for mailbox in self.shared.mailboxes.all() {
             // A loop that has ended already needs no telling.
             let _ = mailbox.push(StoreMessage::Stop);
         }
     }
 
     fn mailbox(&self, region: RegionId) -> &Mailbox {
-        mailbox_of(&self.shared.mailboxes, region)
+        self.shared.mailboxes.of(region)
     }
-}
-
-/// The mailbox of the loop that owns `region`.
-pub(crate) fn mailbox_of(mailboxes: &[Mailbox], region: RegionId) -> &Mailbox {
-    let slot = usize::try_from(region.0).unwrap_or(0) % mailboxes.len().max(1);
-    mailboxes.get(slot).expect("a store has at least one raft loop, as Config::check demands")
 }

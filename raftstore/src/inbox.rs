@@ -1,32 +1,34 @@
 //! Where the network leaves what arrives for this store: the mailbox of the raft loop that owns the region.
 //! A full mailbox loses the message; raft repeats what matters.
 
+use std::sync::Arc;
+
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{Inbox, RegionId, StoreId};
 
-use crate::handle::mailbox_of;
-use crate::message::{Mailbox, StoreMessage};
+use crate::mailboxes::Mailboxes;
+use crate::message::StoreMessage;
 
 /// The network's way into a store.
 #[derive(Clone, Debug)]
 pub struct StoreInbox {
-    mailboxes: Vec<Mailbox>,
+    mailboxes: Arc<Mailboxes>,
 }
 
 impl StoreInbox {
-    pub(crate) fn new(mailboxes: Vec<Mailbox>) -> Self {
+    pub(crate) fn new(mailboxes: Arc<Mailboxes>) -> Self {
         Self { mailboxes }
     }
 }
 
 impl Inbox for StoreInbox {
     fn raft_message(&self, message: RaftMessage) {
-        let mailbox = mailbox_of(&self.mailboxes, RegionId(message.region_id));
+        let mailbox = self.mailboxes.of(RegionId(message.region_id));
         let _ = mailbox.offer(StoreMessage::Raft(message));
     }
 
     fn unreachable(&self, store: StoreId) {
-        for mailbox in &self.mailboxes {
+        for mailbox in self.mailboxes.all() {
             let _ = mailbox.offer(StoreMessage::Unreachable(store));
         }
     }

@@ -19,8 +19,8 @@
 //! | --- | --- |
 //! | [`handle`] | what the node holds: views, proposals, status |
 //! | [`gate`] | a region's face to request threads; who may read now |
-//! | [`message`] | what a raft loop is told; its mailbox |
-//! | `peer/` | one replica; one file a behaviour |
+//! | [`message`], [`mailboxes`] | what a raft loop is told; its mailbox, and which one |
+//! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
 //! | [`store`] | the peers of one loop; a round's three steps |
 //! | [`round`] | a round's effects, as data |
@@ -35,8 +35,8 @@
 //!
 //! Invariants, each asserted where it is kept: a message leaves only after the sync it depends on (`raft_loop`); data
 //! and applied index share one batch (`apply`); the epoch is checked when proposing and when applying; a proposal
-//! carries the term of its view; truncated ≤ applied ≤ committed ≤ last; a gate is open only under a lease, and closes
-//! before any message of that round leaves.
+//! carries the term of its view; regions tile the keyspace (`apply/change.rs`); truncated ≤ applied ≤ committed ≤ last;
+//! a gate is open only under a lease, and closes before any message of that round leaves.
 //!
 //! Absent on purpose: commands (what is replicated is effects), clocks, files, randomness (all are arguments).
 
@@ -52,10 +52,12 @@ pub mod inbox;
 pub mod lease;
 pub mod log_cache;
 pub mod log_storage;
+pub mod mailboxes;
 pub mod message;
 pub mod metrics;
 mod open;
 pub mod peer;
+pub mod peer_context;
 pub mod raft_loop;
 pub mod records;
 pub mod region;
@@ -70,7 +72,7 @@ pub use error::{RegionError, StoreError};
 pub use gate::{RegionStatus, RequestContext, Role};
 pub use handle::{Raftstore, RegionView};
 pub use inbox::StoreInbox;
-pub use message::Proposal;
+pub use message::{NewRegion, Proposal, SplitRequest};
 pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
 pub use time::{Clock, MonotonicTime};

@@ -11,7 +11,7 @@ use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 use crate::log_cache::LogCache;
-use crate::records::{ApplyRecord, decode_hard_state, encode_hard_state};
+use crate::records::{ApplyRecord, INITIAL_INDEX, decode_hard_state, encode_hard_state, initial_hard_state};
 use crate::{RegionExt, StoreError};
 
 /// The log of one region, over the store's raft log.
@@ -40,10 +40,13 @@ impl LogStorage {
     /// If a record is missing or the log does not reach the applied index: the store must not go on.
     pub fn load(log: Arc<dyn RaftLog>, region: &Region, apply: &ApplyRecord) -> Result<Self, StoreError> {
         let id = region.region_id();
-        let mut hard_state = log
-            .state(id.0)?
-            .and_then(|bytes| decode_hard_state(&bytes))
-            .ok_or(StoreError::Unreadable { region: id, what: "its raft state" })?;
+        let unreadable = StoreError::Unreadable { region: id, what: "its raft state" };
+        let mut hard_state = match log.state(id.0)? {
+            Some(bytes) => decode_hard_state(&bytes).ok_or(unreadable)?,
+            // A region born of a split has none before it first votes or appends.
+            None if apply.applied_index == INITIAL_INDEX => initial_hard_state(),
+            None => return Err(unreadable),
+        };
         let next = apply.truncated_index + 1;
         let (disk_first, last_index) = log.bounds(id.0)?.unwrap_or((next, apply.truncated_index));
         let last_index = last_index.max(apply.truncated_index);

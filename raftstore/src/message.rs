@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use futures_channel::oneshot;
 use nokv_engine::WriteBatch;
 use nokv_proto::metapb::RegionEpoch;
 use nokv_proto::raft_serverpb::RaftMessage;
-use nokv_transport::{RegionId, StoreId};
+use nokv_transport::{PeerId, RegionId, StoreId};
 
 use crate::apply::Applied;
 use crate::{MonotonicTime, RegionError};
@@ -29,6 +30,8 @@ pub enum StoreMessage {
     Unreachable(StoreId),
     /// Entries were applied.
     Applied(Vec<Applied>),
+    /// Split a region.
+    Split(SplitRequest, Waiter),
     /// Give the leadership of a region to the peer on `to`, or to the best follower.
     TransferLeader {
         /// The region.
@@ -65,6 +68,28 @@ impl std::fmt::Debug for Proposal {
             .field("bytes", &self.batch.encoded_bytes())
             .finish_non_exhaustive()
     }
+}
+
+/// A region is to become several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SplitRequest {
+    /// The region.
+    pub region_id: RegionId,
+    /// Its epoch; refused if it has moved.
+    pub epoch: RegionEpoch,
+    /// The new regions, from left to right; the region itself keeps what is left of the first.
+    pub new: Vec<NewRegion>,
+}
+
+/// A region to come.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewRegion {
+    /// Its id, never used before.
+    pub id: RegionId,
+    /// Its first key, as region bounds are encoded.
+    pub start_key: Bytes,
+    /// The ids of its peers, never used before, in the order of the parent's members.
+    pub peer_ids: Vec<PeerId>,
 }
 
 /// Who waits for a proposal's fate.

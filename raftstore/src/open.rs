@@ -11,9 +11,11 @@ use crate::bootstrap::load_regions;
 use crate::gate::Gates;
 use crate::handle::Raftstore;
 use crate::inbox::StoreInbox;
+use crate::mailboxes::{Mailboxes, home_loop};
 use crate::message::{Mailbox, MailboxReceiver, mailbox};
 use crate::metrics::RaftMetrics;
 use crate::peer::Peer;
+use crate::peer_context::PeerContext;
 use crate::raft_loop::RaftLoop;
 use crate::records::{ApplyRecord, Liveness};
 use crate::store::Store;
@@ -61,6 +63,8 @@ pub fn open<E: Engine>(
     let config = Arc::new(config);
     let now = clock.now();
     let gates = Arc::new(Gates::new(store));
+    let context =
+        PeerContext { config: config.clone(), log: log.clone(), gates: gates.clone(), slot: 0, logger: logger.clone() };
     let mut sets: Vec<(Vec<Peer>, Applier)> = Vec::new();
     sets.resize_with(config.raft_loops, Default::default);
     let view = engine.view();
@@ -69,9 +73,8 @@ pub fn open<E: Engine>(
             continue;
         }
         let apply = ApplyRecord::load(&view, id)?;
-        let peer = Peer::load(config.clone(), log.clone(), store, record.region, &apply, logger, now)?;
-        gates.insert(id, peer.gate().clone());
-        let slot = usize::try_from(id.0).unwrap_or(0) % config.raft_loops;
+        let slot = home_loop(id, config.raft_loops);
+        let peer = Peer::load(&PeerContext { slot, ..context.clone() }, record.region, &apply, now)?;
         if let Some((peers, applier)) = sets.get_mut(slot) {
             applier.insert(peer.region().clone(), apply);
             peers.push(peer);
@@ -80,12 +83,19 @@ pub fn open<E: Engine>(
     drop(view);
     let loops: Vec<LoopParts> = sets
         .into_iter()
-        .map(|(peers, applier)| {
+        .enumerate()
+        .map(|(slot, (peers, applier))| {
             let (mailbox, receiver) = mailbox(config.mailbox_messages_max);
-            LoopParts { store: Store::new(config.clone(), peers, now), applier, receiver, mailbox }
+            LoopParts {
+                store: Store::new(PeerContext { slot, ..context.clone() }, peers, now),
+                applier,
+                receiver,
+                mailbox,
+            }
         })
         .collect();
-    let mailboxes: Vec<Mailbox> = loops.iter().map(|parts| parts.mailbox.clone()).collect();
+    let mailboxes = loops.iter().map(|parts| parts.mailbox.clone()).collect();
+    let mailboxes = Arc::new(Mailboxes::new(gates.clone(), mailboxes));
     let metrics = Arc::new(RaftMetrics::default());
     let handle = Raftstore::new(config, engine, gates, mailboxes.clone(), clock.clone(), metrics);
     Ok(OpenStore { handle, inbox: StoreInbox::new(mailboxes), loops, log, clock })

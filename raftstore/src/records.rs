@@ -12,6 +12,16 @@ use crate::StoreError;
 
 const VERSION: u8 = 1;
 
+/// raft's index and term in a region's first moment: above 0, since raft-rs has faults at 0.
+pub const INITIAL_INDEX: u64 = 5;
+/// See [`INITIAL_INDEX`].
+pub const INITIAL_TERM: u64 = 5;
+
+/// raft's state in a region's first moment.
+pub fn initial_hard_state() -> HardState {
+    HardState { term: INITIAL_TERM, commit: INITIAL_INDEX, ..HardState::default() }
+}
+
 /// Whether a store's replica of a region lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -69,6 +79,16 @@ pub struct ApplyRecord {
 }
 
 impl ApplyRecord {
+    /// The record of a region in its first moment.
+    pub fn initial() -> Self {
+        Self {
+            applied_index: INITIAL_INDEX,
+            applied_term: INITIAL_TERM,
+            truncated_index: INITIAL_INDEX,
+            truncated_term: INITIAL_TERM,
+        }
+    }
+
     /// Version byte, then the four numbers as little-endian u64.
     pub fn encode(&self) -> [u8; 33] {
         let mut out = [0; 33];

@@ -41,6 +41,7 @@ impl Runner for Script {
             Ok(args.take_key(key).map(str::parse).transpose()?.unwrap_or(default))
         };
         let (store, region) = (number("store", 1)?, number("region", 1)?);
+        let new = number("new", 0)?;
         let (to, keep, ms) = (number("to", 0)?, number("keep", 0)?, number("ms", 0)?);
         let (slack, term, lose) = (number("slack", 4096)?, number("term", 0)?, number("lose", 0)?);
         let mut words = BTreeMap::new();
@@ -71,6 +72,8 @@ impl Runner for Script {
                 self.outcomes()
             }
             "put" => self.put(store, region, term, &word("name"), &word("value")),
+            "split" => self.split(store, region, new, &word("name")),
+            "regions" => self.regions(),
             "oversized" => self.oversized(store, region),
             "get" => Ok(match self.cluster().node(store).value(word("name").as_bytes()) {
                 Some(value) => format!("{}\n", String::from_utf8_lossy(&value)),
@@ -89,6 +92,10 @@ impl Runner for Script {
             }
             "start" => {
                 self.cluster().start(store);
+                Ok(String::new())
+            }
+            "hold" | "let-go" => {
+                self.cluster().node(store).held = command.name == "hold";
                 Ok(String::new())
             }
             "transfer" => {
@@ -130,6 +137,27 @@ impl Script {
         };
         self.writes.insert(format!("put {key}={value} at {store}"), told);
         self.outcomes()
+    }
+
+    fn split(&mut self, store: u64, region: u64, new: u64, key: &str) -> Result<String, Box<dyn Error>> {
+        let told = self.cluster().node(store).split(region, new, key.as_bytes());
+        self.writes.insert(format!("split {region} at {key}"), told);
+        self.outcomes()
+    }
+
+    fn regions(&mut self) -> Result<String, Box<dyn Error>> {
+        let mut out = String::new();
+        for node in self.cluster().up() {
+            let regions = node.handle.regions().into_iter().map(|status| {
+                let region = &status.state.region;
+                let leads = if status.state.role == Role::Leader { "*" } else { "" };
+                let key = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
+                let version = region.epoch().version;
+                format!("{}{leads}[{},{}) v{version}", region.id, key(&region.start_key), key(&region.end_key))
+            });
+            writeln!(out, "store {}: {}", node.store, regions.collect::<Vec<_>>().join(" "))?;
+        }
+        Ok(out)
     }
 
     fn oversized(&mut self, store: u64, region: u64) -> Result<String, Box<dyn Error>> {

@@ -4,6 +4,7 @@
 //!
 //! Law: data and applied index share one batch, so that a replay after a crash applies each entry exactly once.
 
+mod change;
 mod run;
 
 pub use run::run_apply_loop;
@@ -20,6 +21,9 @@ use crate::entry::Payload;
 use crate::message::Waiter;
 use crate::records::ApplyRecord;
 use crate::{RegionError, RegionExt, StoreError};
+use change::apply_split;
+
+pub use change::Change;
 
 /// A proposed entry and who waits for it.
 #[derive(Debug)]
@@ -32,9 +36,18 @@ pub struct InFlight {
     pub waiters: Vec<Waiter>,
 }
 
+/// What a raft loop tells its apply loop.
+#[derive(Debug)]
+pub enum ApplyTask {
+    /// A replica came into being, and stands so on disk.
+    Insert(Arc<Region>, ApplyRecord),
+    /// Entries of a replica are committed.
+    Entries(CommittedEntries),
+}
+
 /// Committed entries of one region, in order.
 #[derive(Debug)]
-pub struct ApplyTask {
+pub struct CommittedEntries {
     /// The region.
     pub region_id: RegionId,
     /// The entries; the first follows the last one of the task before.
@@ -46,7 +59,7 @@ pub struct ApplyTask {
 }
 
 /// How far a region's replica has applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Applied {
     /// The region.
     pub region_id: RegionId,
@@ -56,8 +69,8 @@ pub struct Applied {
     pub term: u64,
     /// Memory of the entries, now free.
     pub bytes: usize,
-    /// Index and term of the last entry that may be cut from the log, if this says so.
-    pub cut: Option<(u64, u64)>,
+    /// What entries among them did to the replica itself, in order.
+    pub changes: Vec<Change>,
 }
 
 /// What a run of tasks does: write `batch`, tell the `fates`, report `applied`, in this order.
@@ -94,6 +107,16 @@ impl Applier {
     /// # Errors
     /// [`StoreError::Unreadable`] if an entry cannot be read: the replica must not skip it.
     pub fn apply(&mut self, task: ApplyTask, round: &mut ApplyRound) -> Result<(), StoreError> {
+        match task {
+            ApplyTask::Insert(region, record) => {
+                self.insert(region, record);
+                Ok(())
+            }
+            ApplyTask::Entries(entries) => self.apply_entries(entries, round),
+        }
+    }
+
+    fn apply_entries(&mut self, task: CommittedEntries, round: &mut ApplyRound) -> Result<(), StoreError> {
         let region_id = task.region_id;
         let replica = self
             .replicas
@@ -101,10 +124,9 @@ impl Applier {
             .ok_or(StoreError::Unreadable { region: region_id, what: "its apply state" })?;
         let before = replica.record;
         let mut in_flight = task.in_flight.into_iter().peekable();
-        let mut cut = None;
+        let mut changes = Vec::new();
         for entry in &task.entries {
-            let (refused, entry_cut) = replica.apply(entry, &mut round.batch)?;
-            cut = entry_cut.or(cut);
+            let refused = replica.apply(entry, &mut round.batch, &mut changes)?;
             while let Some(proposed) = in_flight.next_if(|proposed| proposed.index <= entry.index) {
                 let ours = proposed.index == entry.index && proposed.term == entry.term;
                 let fate = match (&refused, ours) {
@@ -119,36 +141,48 @@ impl Applier {
         let record = if is_planted("applied index in a later batch") { before } else { replica.record };
         round.batch.put(Cf::Raft, &raft_keys::apply_state_key(region_id.0), &record.encode());
         let (index, term) = (replica.record.applied_index, replica.record.applied_term);
-        round.applied.push(Applied { region_id, index, term, bytes: task.bytes, cut });
+        round.applied.push(Applied { region_id, index, term, bytes: task.bytes, changes });
         Ok(())
     }
 }
 
-type EntryOutcome = (Option<RegionError>, Option<(u64, u64)>);
-
 impl Replica {
-    /// Adds the entry's effects to `batch`. Returns why they were refused, if they were, and where to cut the log.
-    fn apply(&mut self, entry: &Entry, batch: &mut WriteBatch) -> Result<EntryOutcome, StoreError> {
+    /// Adds the entry's effects to `batch`, and what it does to the replica to `changes`. Returns why it was refused, if
+    /// it was.
+    fn apply(
+        &mut self,
+        entry: &Entry,
+        batch: &mut WriteBatch,
+        changes: &mut Vec<Change>,
+    ) -> Result<Option<RegionError>, StoreError> {
         let unreadable = || StoreError::Unreadable { region: self.region.region_id(), what: "a log entry" };
         assert_eq!(entry.index, self.record.applied_index + 1, "entries are applied in order, each once");
         if entry.get_entry_type() != EntryType::EntryNormal {
             return Err(unreadable());
         }
-        let mut outcome = (None, None);
+        let mut refused = None;
         match Payload::decode(&entry.data).ok_or_else(unreadable)? {
             Payload::Empty => {}
             Payload::Write { epoch, batch: _ } if epoch.version != self.region.epoch().version => {
-                outcome.0 = Some(RegionError::EpochNotMatch { current: vec![self.region.as_ref().clone()] });
+                refused = Some(self.epoch_not_match());
             }
             Payload::Write { batch: ops, .. } => {
                 batch.append_encoded(ops).map_err(|_| unreadable())?;
             }
             Payload::CutLog { index, term } => {
                 (self.record.truncated_index, self.record.truncated_term) = (index, term);
-                outcome.1 = Some((index, term));
+                changes.push(Change::CutLog { index, term });
+            }
+            Payload::Split { epoch, .. } if epoch != self.region.epoch() => refused = Some(self.epoch_not_match()),
+            Payload::Split { regions, .. } => {
+                self.region = apply_split(&self.region, regions, batch, changes).ok_or_else(unreadable)?;
             }
         }
         (self.record.applied_index, self.record.applied_term) = (entry.index, entry.term);
-        Ok(outcome)
+        Ok(refused)
+    }
+
+    fn epoch_not_match(&self) -> RegionError {
+        RegionError::EpochNotMatch { current: vec![self.region.as_ref().clone()] }
     }
 }

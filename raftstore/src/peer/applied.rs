@@ -5,13 +5,17 @@ use super::Peer;
 use crate::apply::Applied;
 
 impl Peer {
-    /// Takes in a report.
+    /// The log may be cut up to this entry, with the next round.
+    pub fn cut_log(&mut self, index: u64, term: u64) {
+        self.cut = Some((index, term));
+    }
+
+    /// Takes in a report. What entries did to the replica itself is the store's to carry out, before this.
     pub fn applied(&mut self, report: &Applied) {
         debug_assert!(report.index >= self.applied_index, "apply never goes back");
         (self.applied_index, self.applied_term) = (report.index, report.term);
         self.apply_backlog_bytes = self.apply_backlog_bytes.saturating_sub(report.bytes);
         self.raw.advance_apply_to(report.index);
-        self.cut = report.cut.or(self.cut);
         self.release_reads();
         self.publish_lease();
         self.publish_progress();

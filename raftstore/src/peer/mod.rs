@@ -8,6 +8,7 @@ mod observe;
 mod propose;
 mod read;
 mod ready;
+mod split;
 mod step;
 mod tick;
 mod transfer;
@@ -15,9 +16,8 @@ mod transfer;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nokv_engine::RaftLog;
 use nokv_proto::metapb;
-use nokv_transport::{RegionId, StoreId};
+use nokv_transport::RegionId;
 use raft::{Config as RaftConfig, RawNode, ReadOnlyOption};
 
 use crate::apply::InFlight;
@@ -25,13 +25,9 @@ use crate::gate::{Gate, GateState, Role};
 use crate::lease::Lease;
 use crate::log_storage::LogStorage;
 use crate::message::{Proposal, Waiter};
-use crate::records::ApplyRecord;
+use crate::peer_context::PeerContext;
+use crate::records::{ApplyRecord, INITIAL_TERM};
 use crate::{Config, MonotonicTime, RegionExt, StoreError};
-
-/// raft's index and term in a region's first moment: above 0, since raft-rs has faults at 0.
-pub const INITIAL_INDEX: u64 = 5;
-/// See [`INITIAL_INDEX`].
-pub const INITIAL_TERM: u64 = 5;
 
 /// A replica.
 ///
@@ -54,6 +50,8 @@ pub struct Peer {
     apply_backlog_bytes: usize,
     /// Entries that every replica has applied, to be removed with the next round.
     cut: Option<(u64, u64)>,
+    /// The gate stays closed until this entry is applied: it changes the region's range.
+    closed_until: u64,
     /// Until then nobody gets a vote: see [`Config::vote_silence`].
     silent_until: MonotonicTime,
     timeouts: fastrand::Rng,
@@ -71,32 +69,28 @@ impl Peer {
     /// # Errors
     /// If the records do not fit together.
     pub fn load(
-        config: Arc<Config>,
-        log: Arc<dyn RaftLog>,
-        store: StoreId,
+        context: &PeerContext,
         region: metapb::Region,
         apply: &ApplyRecord,
-        logger: &slog::Logger,
         now: MonotonicTime,
     ) -> Result<Self, StoreError> {
+        let config = context.config.clone();
         let id = region.region_id();
         let me = *region
-            .peer_on(store)
+            .peer_on(context.gates.store())
             .ok_or(StoreError::Unreadable { region: id, what: "its member list (this store is not in it)" })?;
-        let storage = LogStorage::load(log, &region, apply)?;
+        let storage = LogStorage::load(context.log.clone(), &region, apply)?;
         let fault = |error: raft::Error| StoreError::Raft { region: id, reason: error.to_string() };
-        let logger = logger.new(slog::o!("region" => id.0, "peer" => me.id));
+        let logger = context.logger.new(slog::o!("region" => id.0, "peer" => me.id));
         let raw = RawNode::new(&raft_config(&config, me.id, apply.applied_index), storage, &logger).map_err(fault)?;
         let hard_state = raw.raft.hard_state();
         let region = Arc::new(region);
-        let gate = Arc::new(Gate::new(GateState {
-            region: region.clone(),
-            peer: me,
-            role: Role::Follower,
-            term: hard_state.term,
-            leader: None,
-        }));
+        let gate = Arc::new(Gate::new(
+            context.slot,
+            GateState { region: region.clone(), peer: me, role: Role::Follower, term: hard_state.term, leader: None },
+        ));
         gate.set_progress(apply.applied_index, hard_state.commit, raw.raft.raft_log.last_index());
+        context.gates.insert(id, gate.clone());
         let never_voted = hard_state.term <= INITIAL_TERM || nokv_engine::is_planted("vote right after a restart");
         let silent_until = if never_voted { now } else { now + config.vote_silence() };
         Ok(Self {
@@ -115,6 +109,7 @@ impl Peer {
             applied_term: apply.applied_term,
             apply_backlog_bytes: 0,
             cut: None,
+            closed_until: 0,
             silent_until,
             timeout_drawn_for: None,
             written_term_and_vote: (hard_state.term, hard_state.vote),

@@ -87,7 +87,7 @@ impl Peer {
     }
 
     /// raft-rs drops proposals without saying why; these are its reasons.
-    fn why_dropped(&self) -> RegionError {
+    pub(super) fn why_dropped(&self) -> RegionError {
         if !self.leads() {
             return self.not_leader();
         }

@@ -10,7 +10,7 @@ use raft::{Ready, Storage as _};
 
 use super::Peer;
 use super::step::is_continuous;
-use crate::apply::ApplyTask;
+use crate::apply::{ApplyTask, CommittedEntries};
 use crate::log_cache::entry_bytes;
 use crate::round::Round;
 use crate::{MonotonicTime, RegionExt, StoreError};
@@ -75,14 +75,16 @@ impl Peer {
     }
 
     fn apply(&mut self, entries: Vec<Entry>, round: &mut Round) {
-        let Some(last) = entries.last() else { return };
+        let Some(last) = entries.last().map(|entry| entry.index) else { return };
+        self.close_for_range_change(&entries);
         let mut in_flight = Vec::new();
-        while self.in_flight.front().is_some_and(|front| front.index <= last.index) {
+        while self.in_flight.front().is_some_and(|front| front.index <= last) {
             in_flight.extend(self.in_flight.pop_front());
         }
         let bytes = entries.iter().map(entry_bytes).sum();
         self.apply_backlog_bytes += bytes;
-        round.apply.push(ApplyTask { region_id: self.region_id(), entries, in_flight, bytes });
+        let region_id = self.region_id();
+        round.apply.push(ApplyTask::Entries(CommittedEntries { region_id, entries, in_flight, bytes }));
     }
 
     /// Puts a raft message into our envelope. `None` if its addressee is no member (any more), or if raft-rs made it

@@ -3,7 +3,8 @@
 
 use raft::StateRole;
 
-use super::{INITIAL_TERM, Peer};
+use super::Peer;
+use crate::records::INITIAL_TERM;
 use crate::{MonotonicTime, StoreError};
 
 impl Peer {
@@ -28,7 +29,7 @@ impl Peer {
         if self.term() != INITIAL_TERM {
             return Ok(());
         }
-        self.raw.campaign().map_err(|error| StoreError::Raft { region: self.region_id(), reason: error.to_string() })
+        self.campaign()
     }
 
     /// Draws an election timeout on every change of term or role that a tick sees and for every campaign, and sets it

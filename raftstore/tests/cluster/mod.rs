@@ -93,7 +93,7 @@ impl Cluster {
         let end = self.clock.now() + duration;
         loop {
             self.settle();
-            let ticks = self.up().map(|node| node.parts.store.next_tick()).min();
+            let ticks = self.up().filter(|node| !node.held).map(|node| node.parts.store.next_tick()).min();
             let events = self.network.next_event().map(|at| MonotonicTime::default() + at);
             let Some(next) = ticks.into_iter().chain(events).min().filter(|next| *next <= end) else { break };
             self.clock.0.fetch_max(next.0, Ordering::SeqCst);
@@ -106,7 +106,7 @@ impl Cluster {
 
     /// Lets every node do what it can without time passing.
     pub fn settle(&mut self) {
-        self.up().for_each(|node| node.work().expect("no store fails"));
+        self.up().filter(|node| !node.held).for_each(|node| node.work().expect("no store fails"));
     }
 
     /// The store that leads `region` in the highest term, if one does.

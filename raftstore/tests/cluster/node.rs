@@ -12,17 +12,19 @@ use nokv_raftstore::handle::RegionView;
 use nokv_raftstore::message::{ReadRequest, StoreMessage, Waiter};
 use nokv_raftstore::round::Round;
 use nokv_raftstore::{
-    Config, LoopParts, MonotonicTime, Proposal, Raftstore, RegionError, RegionExt, RequestContext, Role, StoreError,
-    bootstrap, open,
+    Config, LoopParts, MonotonicTime, NewRegion, Proposal, Raftstore, RegionError, RegionExt, RequestContext, Role,
+    SplitRequest, StoreError, bootstrap, open,
 };
 use nokv_transport::memory::{MemoryEndpoint, MemoryNetwork};
-use nokv_transport::{Network, RegionId, StoreId};
+use nokv_transport::{Network, PeerId, RegionId, StoreId};
 
 use super::VirtualClock;
 
 /// A store that is up.
 pub struct Node {
     pub store: StoreId,
+    /// Stopped, as by a signal: it does nothing until it is let go on.
+    pub held: bool,
     pub handle: Raftstore<MemoryEngine>,
     pub parts: LoopParts,
     pub engine: MemoryEngine,
@@ -48,7 +50,7 @@ impl Node {
         let endpoint = network.endpoint(store);
         network.attach(store, Arc::new(opened.inbox));
         let parts = opened.loops.into_iter().next().expect("one raft loop");
-        Ok(Self { store, handle: opened.handle, parts, engine, log, endpoint, clock })
+        Ok(Self { store, held: false, handle: opened.handle, parts, engine, log, endpoint, clock })
     }
 
     /// Takes in what arrived and carries out rounds until there is nothing left to do.
@@ -134,6 +136,17 @@ impl Node {
         let (waiter, told) = Waiter::new(Box::new(()));
         let proposal = Proposal { region_id: RegionId(region), term, epoch, batch, held: Box::new(()) };
         self.send(StoreMessage::Propose(proposal, waiter));
+        told
+    }
+
+    /// Proposes to split `region` at `key`; the new region's peers have ids made of its own and the store's.
+    pub fn split(&mut self, region: u64, new: u64, key: &[u8]) -> Receiver<Result<(), RegionError>> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        let state = self.state(region);
+        let peer_ids = state.region.peers.iter().map(|peer| PeerId(new * 10 + peer.store_id)).collect();
+        let new = NewRegion { id: RegionId(new), start_key: key.to_vec().into(), peer_ids };
+        let request = SplitRequest { region_id: RegionId(region), epoch: state.region.epoch(), new: vec![new] };
+        self.send(StoreMessage::Split(request, waiter));
         told
     }
 

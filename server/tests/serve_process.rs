@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use bytes::Bytes;
+use nokv_proto::kvrpcpb::{Context, RawGetRequest, RawPutRequest};
+use nokv_proto::tinykvpb::tiny_kv_client::TinyKvClient;
 use tempfile::TempDir;
+use tonic::transport::Channel;
 
 /// Far beyond anything that should happen; only keeps a defect from hanging the tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +26,10 @@ struct Serving {
 
 impl Serving {
     fn start(flags: &[&str]) -> Serving {
-        let mut command = serve(flags);
+        Serving::run(serve(flags))
+    }
+
+    fn run(mut command: Command) -> Serving {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         let mut out = BufReader::new(child.stdout.as_mut().unwrap());
@@ -34,6 +41,19 @@ impl Serving {
             }
         }
         Serving { child, said }
+    }
+
+    /// A client of its gRPC port.
+    async fn client(&self) -> TinyKvClient<Channel> {
+        let address = self.said.split("gRPC on ").nth(1).unwrap().split(',').next().unwrap();
+        TinyKvClient::connect(format!("http://{address}")).await.unwrap()
+    }
+
+    /// Waits for its end; returns exit code and log.
+    fn ended(mut self) -> (Option<i32>, String) {
+        let mut log = String::new();
+        self.child.stderr.as_mut().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap().code(), log)
     }
 
     /// One GET on the status port: the status and the body.
@@ -55,12 +75,10 @@ impl Serving {
     }
 
     /// Sends a signal by name; returns the exit code and the log.
-    fn end_by(mut self, signal: &str) -> (Option<i32>, String) {
+    fn end_by(self, signal: &str) -> (Option<i32>, String) {
         let kill = format!("kill -{signal} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-        let mut log = String::new();
-        self.child.stderr.as_mut().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code(), log)
+        self.ended()
     }
 }
 
@@ -70,6 +88,15 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The same on a disk that takes no file larger than `kib`: writing beyond is an error, as on a full disk.
+fn serve_on_small_disk(kib: u32, flags: &[&str]) -> Command {
+    let mut command = Command::new("bash");
+    // The shell counts in KiB; the signal that would end the process is ignored, and that is inherited.
+    let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" serve \"$@\"");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_nokv")]).args(flags).stdin(Stdio::null());
+    command
 }
 
 fn serve(flags: &[&str]) -> Command {
@@ -254,4 +281,50 @@ fn a_peer_that_nobody_knows_is_refused() {
     flags.extend(["--peer", "55=127.0.0.1:5"]);
     says(refused(&flags), 2, &["--peer 55=127.0.0.1:5"]);
     Serving::start(&["--workdir", workdir.to_str().unwrap(), "--store-id", "2", "--addr", ANY_PORT]);
+}
+
+fn only_region() -> Option<Context> {
+    Some(Context { region_id: 1, ..Default::default() })
+}
+
+/// Writes values until the store gives no answer any more; returns how many were acknowledged.
+async fn write_until_it_breaks(client: &mut TinyKvClient<Channel>) -> u32 {
+    let mut acknowledged = 0;
+    loop {
+        let (key, value) = (Bytes::from(format!("key-{acknowledged:06}")), Bytes::from(vec![7; 100_000]));
+        let put = RawPutRequest { context: only_region(), key, value, ..Default::default() };
+        match client.raw_put(put).await {
+            Ok(answer) if answer.get_ref().region_error.is_none() => acknowledged += 1,
+            // Before the election.
+            Ok(answer) if answer.get_ref().region_error.as_ref().unwrap().not_leader.is_some() => {}
+            // No answer, or in its last moment one that says that the outcome is unknown.
+            _ => return acknowledged,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_ends_the_store_at_once_and_costs_nothing_that_was_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let flags = ["--workdir", dir(&folder), "--store-id", "1", "--addr", ANY_PORT];
+    let store = Serving::run(serve_on_small_disk(4_096, &flags));
+    let acknowledged = write_until_it_breaks(&mut store.client().await).await;
+    let (code, log) = store.ended();
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("fatal: store 1 cannot go on"), "{log}");
+    assert!(log.contains("disk failed"), "{log}");
+    assert!(acknowledged > 0);
+
+    let store = Serving::start(&flags);
+    let mut client = store.client().await;
+    let mut next = 0;
+    while next < acknowledged {
+        let key = Bytes::from(format!("key-{next:06}"));
+        let get = RawGetRequest { context: only_region(), key, ..Default::default() };
+        let answer = client.raw_get(get).await.unwrap().into_inner();
+        if answer.region_error.is_none() {
+            assert_eq!((answer.not_found, answer.value.len()), (false, 100_000), "key {next} of {acknowledged}");
+            next += 1;
+        }
+    }
 }

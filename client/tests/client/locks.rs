@@ -1,4 +1,5 @@
 //! Locks of other transactions: waited for while their owner lives, rolled forward or back by what the primary says.
+//! Time stands still but for what the client itself waits, so "while" and "after" are exact.
 
 use std::time::Duration;
 

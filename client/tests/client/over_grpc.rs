@@ -1,4 +1,5 @@
 //! The gRPC edge against real sockets: the whole client over it, and what each kind of failure is called.
+//! Ports are given by the system, and nothing waits but for an answer or a deadline.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

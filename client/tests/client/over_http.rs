@@ -1,4 +1,5 @@
 //! The timestamp oracle's HTTP edge against real sockets, and against answers that must not be believed.
+//! A timestamp that is believed wrongly breaks snapshots, so every doubtful answer must be an error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

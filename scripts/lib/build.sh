@@ -21,15 +21,16 @@ build_example() {
   build_programs "$1" --example "$2" && build_output "$1" "examples/$2"
 }
 
-# In the tests' profile the examples are built along, whatever was asked for: then cargo resolves the features of every
-# dependency as it does for the tests, and RocksDB, tokio and all others are compiled once for both.
+# In the tests' profile the examples are built along, whatever was asked for, and with all features: then cargo resolves
+# the features of every dependency as it does for the tests, and RocksDB, tokio and all others are compiled once for
+# both. A release has only what the program itself asks for, and so nothing that is there for tests.
 build_programs() {
   local root profile=$1 targets=("${@:2}")
   root=$(cd "${BASH_SOURCE[0]%/*}/../.." && pwd)
   # shellcheck source=scripts/setup.sh
   source "$root/scripts/setup.sh" || return 1
-  [[ $profile != dev ]] || targets=(--bins --examples)
-  (cd "$root" && cargo build --locked --workspace --all-features "${targets[@]}" --profile "$profile") >&2
+  [[ $profile != dev ]] || targets=(--bins --examples --all-features)
+  (cd "$root" && cargo build --locked --workspace "${targets[@]}" --profile "$profile") >&2
 }
 
 # Where cargo puts a program. The profile `dev` has a folder of another name.

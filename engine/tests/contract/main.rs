@@ -17,6 +17,7 @@ macro_rules! contract {
     };
 }
 
+mod apart_raft_log;
 mod batch_bytes;
 mod batches;
 mod crash;

@@ -13,6 +13,7 @@
 //! | `read.rs` | get, batch get, scan |
 //! | `write.rs` | every command that writes, in one path; [`WriteCommand`] |
 //! | `resolve_lock.rs` | a whole region's locks of one transaction, in bounded batches |
+//! | `scan_lock.rs` | the locks of old transactions |
 //! | `raw.rs` | plain keys |
 //! | `budget.rs` | how much may be under way |
 //! | `error.rs` | why there is no answer |
@@ -28,6 +29,7 @@ mod error;
 mod raw;
 mod read;
 mod resolve_lock;
+mod scan_lock;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -45,6 +47,7 @@ pub use self::error::ExecuteError;
 pub use self::raw::{RawPair, RawRange};
 pub use self::read::RegionScan;
 pub use self::resolve_lock::ResolveRegion;
+pub use self::scan_lock::RegionLocks;
 pub use self::write::WriteCommand;
 
 /// Told when this machine, and not a command, has failed: the node must stop at once, answering nobody.
@@ -64,7 +67,7 @@ pub struct ExecutorOptions {
     /// How long a proposed write is waited for before `stale_command`. A leader without a quorum steps down long
     /// before; this is what is left if even that fails.
     pub write_wait_max: Duration,
-    /// Keys and values of one scan's answer, in bytes. A scan that finds more is refused, never cut short: TinyKv's
+    /// Keys and values of one scan's answer, in bytes. A scan that finds more is refused, never cut short: an
     /// answer cannot say that there is more.
     pub scan_bytes_max: usize,
     /// A scan lets other tasks of its thread run after so many bytes.

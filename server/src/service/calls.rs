@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounter, Opts, exponential_buckets};
-use tonic::{Response, Status};
+use tonic::Status;
 
 use super::answer::{Answer, Kind};
 
@@ -42,10 +42,7 @@ impl CallMetrics {
     }
 
     /// Counts and times a call; one whose future is dropped was given up by its client.
-    pub(super) async fn measure<A: Answer>(
-        &self,
-        call: impl Future<Output = Result<A, Status>>,
-    ) -> Result<Response<A>, Status> {
+    pub(super) async fn measure<A: Answer>(&self, call: impl Future<Output = Result<A, Status>>) -> Result<A, Status> {
         let mut end = End { metrics: self, started: Instant::now(), outcome: &self.given_up };
         let result = call.await;
         end.outcome = match &result {
@@ -56,7 +53,7 @@ impl CallMetrics {
             },
             Err(_) => &self.refused,
         };
-        result.map(Response::new)
+        result
     }
 
     fn collectors(&self) -> Vec<Box<dyn Collector>> {
@@ -83,7 +80,8 @@ impl Drop for End<'_> {
 
 macro_rules! calls {
     ($($field:ident $name:literal),* $(,)?) => {
-        /// The counters of all calls of `tinykvpb.TinyKv`.
+        /// The counters of all calls of `tinykvpb.TinyKv` and `tikvpb.Tikv`; a call counts the same by either name, alone
+        /// or on a stream.
         #[derive(Debug)]
         pub struct Calls {
             $(pub(super) $field: CallMetrics,)*
@@ -107,5 +105,6 @@ macro_rules! calls {
 calls! {
     kv_get "KvGet", kv_scan "KvScan", kv_prewrite "KvPrewrite", kv_commit "KvCommit",
     kv_check_txn_status "KvCheckTxnStatus", kv_batch_rollback "KvBatchRollback", kv_resolve_lock "KvResolveLock",
+    kv_batch_get "KvBatchGet", kv_cleanup "KvCleanup", kv_scan_lock "KvScanLock", kv_txn_heart_beat "KvTxnHeartBeat",
     raw_get "RawGet", raw_put "RawPut", raw_delete "RawDelete", raw_scan "RawScan",
 }

@@ -62,7 +62,8 @@ pub(super) fn of_reply<T>(reply: Result<T, KeyError>) -> Option<Box<kvrpcpb::Key
     reply.err().map(|error| Box::new(to_wire(error)))
 }
 
-fn lock_to_wire(lock: LockInfo) -> kvrpcpb::LockInfo {
+/// A lock as clients know it.
+pub(super) fn lock_to_wire(lock: LockInfo) -> kvrpcpb::LockInfo {
     let kind = match lock.kind {
         LockKind::Put => kvrpcpb::Op::Put,
         LockKind::Delete => kvrpcpb::Op::Del,

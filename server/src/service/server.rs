@@ -1,26 +1,35 @@
-//! Everything that a node serves over gRPC, with its limits: TinyKv, raft streams, health, reflection.
+//! Everything that a node serves over gRPC, with its limits: TinyKv, Tikv, raft streams, health, reflection.
 //! Each limit is set on purpose: no client may take the memory or the connections of the others.
 
 use nokv_engine::Engine;
 use nokv_proto::FILE_DESCRIPTOR_SET;
 use nokv_proto::nokvpb::raft_transport_server::SERVICE_NAME as RAFT_TRANSPORT;
+use nokv_proto::tikvpb::tikv_server::{SERVICE_NAME as TIKV, TikvServer};
 use nokv_proto::tinykvpb::tiny_kv_server::{SERVICE_NAME as TINY_KV, TinyKvServer};
 use nokv_transport::grpc::{self, GrpcOptions, RaftTransportService};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::transport::server::{Router, TcpIncoming};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::calls::Calls;
+use super::tikv::TikvService;
 use super::tinykv::TinyKvService;
+use crate::executor::Executor;
 
 /// The largest request and the largest answer, in bytes. A larger request is refused with `OutOfRange` as soon as its
 /// length is known; a write is bounded further by what one log entry takes.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
+/// The largest frame of a stream of batches, in bytes: room for the largest request, and others with it.
+const FRAME_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+
 /// The services that a node serves besides health and reflection.
-pub const SERVICE_NAMES: [&str; 2] = [TINY_KV, RAFT_TRANSPORT];
+pub const SERVICE_NAMES: [&str; 3] = [TINY_KV, TIKV, RAFT_TRANSPORT];
 
 /// Requests under way on one connection; a client with more waits in its own stack, or opens another.
 const STREAMS_PER_CONNECTION_MAX: u32 = 2_048;
@@ -34,16 +43,26 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 pub struct GrpcServer {
     router: Router,
     health: HealthReporter,
+    /// Tells streams, which would never end by themselves.
+    stopping: watch::Sender<bool>,
 }
 
 impl GrpcServer {
-    /// Puts the services together.
+    /// Puts the services on `executor` together; `raft` takes the streams of other nodes.
+    ///
+    /// # Errors
+    /// If what reflection tells is not whole, which is a mistake of the build.
     pub async fn new<E: Engine>(
-        tinykv: TinyKvService<E>,
+        executor: Executor<E>,
         raft: RaftTransportService,
+        calls: Arc<Calls>,
         options: &GrpcOptions,
     ) -> Result<Self, tonic_reflection::server::Error> {
-        let tinykv = TinyKvServer::new(tinykv)
+        let (stopping, stopped) = watch::channel(false);
+        let tikv = TikvServer::new(TikvService::new(executor.clone(), calls.clone(), stopped))
+            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_encoding_message_size(FRAME_BYTES_MAX);
+        let tinykv = TinyKvServer::new(TinyKvService::new(executor, raft.clone(), calls))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (health, health_service) = tonic_health::server::health_reporter();
@@ -54,11 +73,12 @@ impl GrpcServer {
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
             .add_service(tinykv)
+            .add_service(tikv)
             .add_service(raft.into_server())
             .add_service(health_service)
             .add_service(describe().build_v1()?)
             .add_service(describe().build_v1alpha()?);
-        Ok(Self { router, health })
+        Ok(Self { router, health, stopping })
     }
 
     /// Tells health checks that this node is about to stop.
@@ -76,6 +96,11 @@ impl GrpcServer {
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), tonic::transport::Error> {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(TCP_KEEPALIVE));
+        let stopping = self.stopping;
+        let stop = async move {
+            stop.await;
+            stopping.send_replace(true);
+        };
         self.router.serve_with_incoming_shutdown(incoming, stop).await
     }
 }

@@ -20,7 +20,7 @@ use nokv_transport::grpc::RaftTransportService;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::calls::Calls;
-use super::{raw, txn_read, txn_write};
+use super::{raw, tinykv_forms, txn_read, txn_write};
 use crate::executor::Executor;
 
 /// Answers TinyKv's clients, and the streams that TinyKV's nodes would send.
@@ -48,49 +48,57 @@ type Answered<T> = Result<Response<T>, Status>;
 #[tonic::async_trait]
 impl<E: Engine> TinyKv for TinyKvService<E> {
     async fn kv_get(&self, request: Request<GetRequest>) -> Answered<GetResponse> {
-        self.calls.kv_get.measure(txn_read::get(&self.executor, request.into_inner())).await
+        self.calls.kv_get.measure(txn_read::get(&self.executor, request.into_inner())).await.map(Response::new)
     }
 
     async fn kv_scan(&self, request: Request<ScanRequest>) -> Answered<ScanResponse> {
-        self.calls.kv_scan.measure(txn_read::scan(&self.executor, request.into_inner())).await
+        self.calls.kv_scan.measure(txn_read::scan(&self.executor, request.into_inner())).await.map(Response::new)
     }
 
     async fn kv_prewrite(&self, request: Request<PrewriteRequest>) -> Answered<PrewriteResponse> {
-        self.calls.kv_prewrite.measure(txn_write::prewrite(&self.executor, request.into_inner())).await
+        self.calls
+            .kv_prewrite
+            .measure(tinykv_forms::prewrite(&self.executor, request.into_inner()))
+            .await
+            .map(Response::new)
     }
 
     async fn kv_commit(&self, request: Request<CommitRequest>) -> Answered<CommitResponse> {
-        self.calls.kv_commit.measure(txn_write::commit(&self.executor, request.into_inner())).await
+        self.calls.kv_commit.measure(txn_write::commit(&self.executor, request.into_inner())).await.map(Response::new)
     }
 
     async fn kv_check_txn_status(&self, request: Request<CheckTxnStatusRequest>) -> Answered<CheckTxnStatusResponse> {
-        let call = txn_write::check_txn_status(&self.executor, request.into_inner());
-        self.calls.kv_check_txn_status.measure(call).await
+        let call = tinykv_forms::check_txn_status(&self.executor, request.into_inner());
+        self.calls.kv_check_txn_status.measure(call).await.map(Response::new)
     }
 
     async fn kv_batch_rollback(&self, request: Request<BatchRollbackRequest>) -> Answered<BatchRollbackResponse> {
         let call = txn_write::batch_rollback(&self.executor, request.into_inner());
-        self.calls.kv_batch_rollback.measure(call).await
+        self.calls.kv_batch_rollback.measure(call).await.map(Response::new)
     }
 
     async fn kv_resolve_lock(&self, request: Request<ResolveLockRequest>) -> Answered<ResolveLockResponse> {
-        self.calls.kv_resolve_lock.measure(txn_write::resolve_lock(&self.executor, request.into_inner())).await
+        self.calls
+            .kv_resolve_lock
+            .measure(txn_write::resolve_lock(&self.executor, request.into_inner()))
+            .await
+            .map(Response::new)
     }
 
     async fn raw_get(&self, request: Request<RawGetRequest>) -> Answered<RawGetResponse> {
-        self.calls.raw_get.measure(raw::get(&self.executor, request.into_inner())).await
+        self.calls.raw_get.measure(raw::get(&self.executor, request.into_inner())).await.map(Response::new)
     }
 
     async fn raw_put(&self, request: Request<RawPutRequest>) -> Answered<RawPutResponse> {
-        self.calls.raw_put.measure(raw::put(&self.executor, request.into_inner())).await
+        self.calls.raw_put.measure(raw::put(&self.executor, request.into_inner())).await.map(Response::new)
     }
 
     async fn raw_delete(&self, request: Request<RawDeleteRequest>) -> Answered<RawDeleteResponse> {
-        self.calls.raw_delete.measure(raw::delete(&self.executor, request.into_inner())).await
+        self.calls.raw_delete.measure(raw::delete(&self.executor, request.into_inner())).await.map(Response::new)
     }
 
     async fn raw_scan(&self, request: Request<RawScanRequest>) -> Answered<RawScanResponse> {
-        self.calls.raw_scan.measure(raw::scan(&self.executor, request.into_inner())).await
+        self.calls.raw_scan.measure(raw::scan_tiny(&self.executor, request.into_inner())).await.map(Response::new)
     }
 
     async fn raft(&self, request: Request<Streaming<RaftMessage>>) -> Answered<Done> {

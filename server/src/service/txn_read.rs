@@ -1,17 +1,21 @@
-//! The calls that read transactional keys: KvGet, KvScan.
+//! The calls that read transactional keys: KvGet, KvBatchGet, KvScan, KvScanLock.
+//! None of them latches anything or leaves a log entry.
 //! Each turns its request into a command, and the reply into the response; the rules are percolator's.
 
 use bytes::Bytes;
 use nokv_engine::Engine;
-use nokv_percolator::{Get, Key, Pair};
-use nokv_proto::kvrpcpb::{GetRequest, GetResponse, KvPair, ScanRequest, ScanResponse};
+use nokv_percolator::{BatchGet, Get, Key, Pair, Timestamp};
+use nokv_proto::kvrpcpb::{
+    BatchGetRequest, BatchGetResponse, GetRequest, GetResponse, KvPair, ScanLockRequest, ScanLockResponse, ScanRequest,
+    ScanResponse,
+};
 use tonic::Status;
 
 use super::answer::answer;
 use super::context::{read_point, request_context};
 use super::key_error;
 use super::region_error::KeySpace;
-use crate::executor::{Executor, RegionScan};
+use crate::executor::{Executor, RegionLocks, RegionScan};
 
 pub(super) async fn get<E: Engine>(executor: &Executor<E>, request: GetRequest) -> Result<GetResponse, Status> {
     let context = request_context(request.context.as_ref())?;
@@ -25,6 +29,24 @@ pub(super) async fn get<E: Engine>(executor: &Executor<E>, request: GetRequest) 
         }
         Ok(None) => GetResponse { not_found: true, ..Default::default() },
         Err(error) => GetResponse { error: key_error::of_reply::<()>(Err(error)), ..Default::default() },
+    })
+}
+
+pub(super) async fn batch_get<E: Engine>(
+    executor: &Executor<E>,
+    request: BatchGetRequest,
+) -> Result<BatchGetResponse, Status> {
+    let context = request_context(request.context.as_ref())?;
+    let read = read_point(request.context.as_ref(), request.version);
+    let command = BatchGet { keys: request.keys.iter().map(|key| Key::encode(key)).collect(), read };
+    let result = executor.batch_get(&context, &command).await;
+    let with_commit_ts = request.need_commit_ts;
+    answer(result, KeySpace::Transactional, |pairs| {
+        let pair = |pair: Pair| {
+            let commit_ts = pair.result.as_ref().map_or(0, |found| found.commit_ts.0);
+            KvPair { commit_ts: if with_commit_ts { commit_ts } else { 0 }, ..pair_to_wire(pair) }
+        };
+        BatchGetResponse { pairs: pairs.into_iter().map(pair).collect(), ..Default::default() }
     })
 }
 
@@ -49,6 +71,26 @@ pub(super) async fn scan<E: Engine>(executor: &Executor<E>, request: ScanRequest
     let result = executor.scan(&context, &scan).await;
     answer(result, KeySpace::Transactional, |pairs| ScanResponse {
         pairs: pairs.into_iter().map(pair_to_wire).collect(),
+        ..Default::default()
+    })
+}
+
+pub(super) async fn scan_lock<E: Engine>(
+    executor: &Executor<E>,
+    request: ScanLockRequest,
+) -> Result<ScanLockResponse, Status> {
+    let context = request_context(request.context.as_ref())?;
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let locks = RegionLocks {
+        lower: bound(&request.start_key),
+        upper: bound(&request.end_key),
+        max_ts: Timestamp(request.max_version),
+        // In TiKV's call no limit is none at all.
+        limit: if limit == 0 { usize::MAX } else { limit },
+    };
+    let result = executor.scan_locks(&context, &locks).await;
+    answer(result, KeySpace::Transactional, |locks| ScanLockResponse {
+        locks: locks.into_iter().map(key_error::lock_to_wire).collect(),
         ..Default::default()
     })
 }

@@ -1,16 +1,17 @@
-//! The calls that write transactional keys: prewrite, commit, rollback, status, resolving.
+//! The calls that write transactional keys: prewrite, commit, rollback, status, resolving, and older clients' clean-up.
+//! They are kvproto's; `tinykv_forms` turns TinyKV's own messages into these.
 //! Each turns its request into a command, and the reply into the response; the rules are percolator's.
 
 use nokv_engine::Engine;
 use nokv_percolator::{
-    Assertion, AssertionLevel, BatchRollback, CheckTxnStatus, Commit, Key, Mutation, MutationOp, Prewrite,
-    StatusAction, Timestamp, TxnStatus,
+    Assertion, AssertionLevel, BatchRollback, CheckTxnStatus, Cleanup, Commit, Key, KeyError, Mutation, MutationOp,
+    Prewrite, StatusAction, Timestamp, TxnHeartBeat, TxnStatus,
 };
 use nokv_proto::kvrpcpb::{
-    Action, BatchRollbackRequest, BatchRollbackResponse, CommitRequest, CommitResponse, PrewriteResponse,
-    ResolveLockRequest, ResolveLockResponse,
+    self, Action, BatchRollbackRequest, BatchRollbackResponse, CheckTxnStatusRequest, CheckTxnStatusResponse,
+    CleanupRequest, CleanupResponse, CommitRequest, CommitResponse, Op, PrewriteRequest, PrewriteResponse,
+    ResolveLockRequest, ResolveLockResponse, TxnHeartBeatRequest, TxnHeartBeatResponse,
 };
-use nokv_proto::tinykvpb;
 use tonic::Status;
 
 use super::answer::answer;
@@ -21,45 +22,72 @@ use crate::executor::{Executor, ResolveRegion};
 
 pub(super) async fn prewrite<E: Engine>(
     executor: &Executor<E>,
-    request: tinykvpb::PrewriteRequest,
+    request: PrewriteRequest,
 ) -> Result<PrewriteResponse, Status> {
     let context = request_context(request.context.as_ref())?;
+    check_served(&request)?;
     if !request.mutations.is_empty() {
         check_write_key(&request.primary_lock, "primary_lock")?;
     }
+    let assertion_level = match request.assertion_level() {
+        kvrpcpb::AssertionLevel::Off => AssertionLevel::Off,
+        kvrpcpb::AssertionLevel::Fast => AssertionLevel::Fast,
+        kvrpcpb::AssertionLevel::Strict => AssertionLevel::Strict,
+    };
     let mutations = request.mutations.into_iter().enumerate().map(mutation).collect::<Result<_, _>>()?;
     let command = Prewrite {
         mutations,
         primary: request.primary_lock,
         start_ts: Timestamp(request.start_version),
         ttl_ms: request.lock_ttl,
-        txn_size: 0,
-        min_commit_ts: Timestamp::ZERO,
-        assertion_level: AssertionLevel::Off,
+        txn_size: request.txn_size,
+        min_commit_ts: Timestamp(request.min_commit_ts),
+        assertion_level,
     };
     let result = executor.write(&context, &command).await;
+    // Neither min_commit_ts nor one_pc_commit_ts is set: who asked for an asynchronous commit, or for one phase, is
+    // told by that to commit in two.
     answer(result, KeySpace::Transactional, |reply| PrewriteResponse {
         errors: reply.errors.into_iter().map(key_error::to_wire).collect(),
         ..Default::default()
     })
 }
 
-fn mutation((at, mutation): (usize, tinykvpb::Mutation)) -> Result<Mutation, Status> {
+/// Refuses what would be a misunderstanding to leave out.
+fn check_served(request: &PrewriteRequest) -> Result<(), Status> {
+    let pessimistic = request.for_update_ts != 0 || request.pessimistic_actions.iter().any(|action| *action != 0);
+    let unserved = if pessimistic {
+        "pessimistic transactions are not served; leave out for_update_ts and pessimistic_actions"
+    } else if request.skip_constraint_check {
+        "skip_constraint_check is not served; leave it out"
+    } else if !request.txn_file_chunks.is_empty() {
+        "txn_file_chunks are not served; send mutations"
+    } else {
+        return Ok(());
+    };
+    Err(Status::invalid_argument(unserved))
+}
+
+fn mutation((at, mutation): (usize, kvrpcpb::Mutation)) -> Result<Mutation, Status> {
     check_write_key(&mutation.key, &format!("mutations[{at}].key"))?;
-    let op = match tinykvpb::Op::try_from(mutation.op) {
-        Ok(tinykvpb::Op::Put) => MutationOp::Put(mutation.value),
-        Ok(tinykvpb::Op::Del) => MutationOp::Delete,
-        Ok(tinykvpb::Op::Lock) => MutationOp::Lock,
-        Ok(tinykvpb::Op::Rollback) => {
-            let text = format!("mutations[{at}].op is Rollback, which is no mutation; call KvBatchRollback");
-            return Err(Status::invalid_argument(text));
-        }
-        Err(_) => {
-            let text = format!("mutations[{at}].op is {}; known are Put 0, Del 1, Lock 3", mutation.op);
+    let assertion = match mutation.assertion() {
+        kvrpcpb::Assertion::None => Assertion::None,
+        kvrpcpb::Assertion::Exist => Assertion::Exist,
+        kvrpcpb::Assertion::NotExist => Assertion::NotExist,
+    };
+    let op = match Op::try_from(mutation.op) {
+        Ok(Op::Put) => MutationOp::Put(mutation.value),
+        Ok(Op::Del) => MutationOp::Delete,
+        Ok(Op::Lock) => MutationOp::Lock,
+        Ok(Op::Insert) => MutationOp::Insert(mutation.value),
+        Ok(Op::CheckNotExists) => MutationOp::CheckNotExists,
+        _ => {
+            let known = "Put 0, Del 1, Lock 2, Insert 4, CheckNotExists 6";
+            let text = format!("mutations[{at}].op is {}; served are {known}", mutation.op);
             return Err(Status::invalid_argument(text));
         }
     };
-    Ok(Mutation { key: Key::encode(&mutation.key), op, assertion: Assertion::None })
+    Ok(Mutation { key: Key::encode(&mutation.key), op, assertion })
 }
 
 pub(super) async fn commit<E: Engine>(
@@ -95,33 +123,40 @@ pub(super) async fn batch_rollback<E: Engine>(
 
 pub(super) async fn check_txn_status<E: Engine>(
     executor: &Executor<E>,
-    request: tinykvpb::CheckTxnStatusRequest,
-) -> Result<tinykvpb::CheckTxnStatusResponse, Status> {
+    request: CheckTxnStatusRequest,
+) -> Result<CheckTxnStatusResponse, Status> {
     let context = request_context(request.context.as_ref())?;
     check_write_key(&request.primary_key, "primary_key")?;
-    // TinyKV's call knows no reader to push past, and turns "nothing there" into a rollback.
+    if request.resolving_pessimistic_lock {
+        return Err(Status::invalid_argument("there are no pessimistic locks; leave out resolving_pessimistic_lock"));
+    }
     let command = CheckTxnStatus {
         primary: Key::encode(&request.primary_key),
         lock_ts: Timestamp(request.lock_ts),
-        caller_start_ts: Timestamp::ZERO,
+        caller_start_ts: Timestamp(request.caller_start_ts),
         current_ts: Timestamp(request.current_ts),
-        rollback_if_not_exist: true,
-        verify_is_primary: false,
+        rollback_if_not_exist: request.rollback_if_not_exist,
+        verify_is_primary: request.verify_is_primary,
     };
-    let result = match executor.write(&context, &command).await {
-        Ok(Ok(reply)) => Ok(reply),
-        // Only the flags that are off above lead here, and TinyKV's response has no field for it.
-        Ok(Err(error)) => return Err(Status::internal(error.to_string())),
-        Err(error) => Err(error),
-    };
+    let result = executor.write(&context, &command).await;
     answer(result, KeySpace::Transactional, |reply| {
-        let (lock_ttl, commit_version) = match reply.status {
-            TxnStatus::Alive(lock) => (lock.ttl_ms, 0),
-            TxnStatus::Committed(commit_ts) => (0, commit_ts.0),
-            TxnStatus::RolledBack => (0, 0),
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(error) => {
+                let error = key_error::of_reply::<()>(Err(error));
+                return CheckTxnStatusResponse { error, ..Default::default() };
+            }
         };
-        let action = action(reply.action).into();
-        tinykvpb::CheckTxnStatusResponse { region_error: None, lock_ttl, commit_version, action }
+        let mut answer = CheckTxnStatusResponse { action: action(reply.action).into(), ..Default::default() };
+        match reply.status {
+            TxnStatus::Alive(lock) => {
+                answer.lock_ttl = lock.ttl_ms;
+                answer.lock_info = Some(key_error::lock_to_wire(lock));
+            }
+            TxnStatus::Committed(commit_ts) => answer.commit_version = commit_ts.0,
+            TxnStatus::RolledBack => {}
+        }
+        answer
     })
 }
 
@@ -132,6 +167,46 @@ fn action(action: StatusAction) -> Action {
         StatusAction::LockNotExistRollback => Action::LockNotExistRollback,
         StatusAction::MinCommitTsPushed => Action::MinCommitTsPushed,
     }
+}
+
+pub(super) async fn cleanup<E: Engine>(
+    executor: &Executor<E>,
+    request: CleanupRequest,
+) -> Result<CleanupResponse, Status> {
+    let context = request_context(request.context.as_ref())?;
+    check_write_key(&request.key, "key")?;
+    let command = Cleanup {
+        key: Key::encode(&request.key),
+        start_ts: Timestamp(request.start_version),
+        current_ts: Timestamp(request.current_ts),
+    };
+    let result = executor.write(&context, &command).await;
+    answer(result, KeySpace::Transactional, |reply| match reply {
+        // That it has committed is what was asked, not an error.
+        Err(KeyError::Committed { commit_ts, .. }) => {
+            CleanupResponse { commit_version: commit_ts.0, ..Default::default() }
+        }
+        reply => CleanupResponse { error: key_error::of_reply(reply), ..Default::default() },
+    })
+}
+
+pub(super) async fn txn_heart_beat<E: Engine>(
+    executor: &Executor<E>,
+    request: TxnHeartBeatRequest,
+) -> Result<TxnHeartBeatResponse, Status> {
+    let context = request_context(request.context.as_ref())?;
+    check_write_key(&request.primary_lock, "primary_lock")?;
+    let command = TxnHeartBeat {
+        primary: Key::encode(&request.primary_lock),
+        start_ts: Timestamp(request.start_version),
+        advise_ttl_ms: request.advise_lock_ttl,
+        min_commit_ts: Timestamp(request.min_commit_ts),
+    };
+    let result = executor.write(&context, &command).await;
+    answer(result, KeySpace::Transactional, |reply| match reply {
+        Ok(lock_ttl) => TxnHeartBeatResponse { lock_ttl, ..Default::default() },
+        Err(error) => TxnHeartBeatResponse { error: key_error::of_reply::<()>(Err(error)), ..Default::default() },
+    })
 }
 
 /// TinyKV knows the form for a whole region only; kvproto's two others come with the message.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 
 mod arguments;
+mod batch;
 mod check_txn_status;
 mod cluster;
 mod commit;

@@ -15,7 +15,7 @@ use nokv_proto::tinykvpb::{self, Mutation, Op};
 use nokv_raftstore::{Config, Raftstore, RequestContext, RunningStore, StoreError, bootstrap, open};
 use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::node::BootClock;
-use nokv_server::service::{Calls, GrpcServer, TinyKvService};
+use nokv_server::service::{Calls, GrpcServer};
 use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
 use nokv_transport::{AddressBook, Network, RegionId, StoreId};
 use tokio::sync::oneshot;
@@ -60,8 +60,7 @@ impl Rig {
         let running = opened.start(&as_network, &never_fails()).unwrap();
         let on_failure = Arc::new(|error: &nokv_percolator::Error| -> () { panic!("{error}") });
         let executor = Executor::new(raftstore.clone(), ExecutorOptions::default(), on_failure);
-        let tinykv = TinyKvService::new(executor, raft.clone(), Arc::new(Calls::default()));
-        let server = GrpcServer::new(tinykv, raft, &options).await.unwrap();
+        let server = GrpcServer::new(executor, raft, Arc::new(Calls::default()), &options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

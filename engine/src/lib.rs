@@ -20,7 +20,8 @@
 //! | --- | --- |
 //! | `cf.rs`, `batch.rs`, `error.rs` | column families, the encoded write batch, errors by what the caller must do |
 //! | `engine.rs` | the traits [`Engine`], [`ReadView`], [`Cursor`], and [`KeyRange`] |
-//! | `raft_log.rs`, `shared_raft_log.rs`, `apart_raft_log.rs` | the trait [`RaftLog`]; the log in the data engine, and in one of its own |
+//! | `raft_log.rs` | the trait [`RaftLog`] |
+//! | `shared_raft_log.rs`, `apart_raft_log.rs` | the log in the data engine, and in one of its own |
 //! | `planted.rs` | mistakes for the simulator to find; not compiled in otherwise |
 //! | `raft_keys.rs` | every key of [`Cf::Raft`] |
 //! | `memory/` | [`MemoryEngine`]: persistent maps, a journal of what is not synced, faults on demand |
@@ -63,9 +64,9 @@ pub use cf::Cf;
 pub use engine::{Cursor, Engine, KeyRange, ReadView};
 pub use error::{Error, Result};
 pub use memory::{FaultPlan, MemoryCursor, MemoryEngine, MemoryView};
+pub use planted::is_planted;
 #[cfg(feature = "planted-bugs")]
 pub use planted::plant;
-pub use planted::is_planted;
 pub use raft_log::{LogBatch, LogEntry, LogOp, RaftLog};
 pub use shared_raft_log::SharedRaftLog;
 

@@ -73,9 +73,9 @@ pub use key::Key;
 pub use key_error::{ConflictReason, KeyError, Reply};
 pub use latches::{Acquire, LatchGuard, Latches};
 pub use lock::{Lock, LockInfo, LockKind};
+pub use mutation::{Assertion, AssertionLevel, Mutation, MutationOp};
 #[doc(hidden)]
 pub use nokv_engine::is_planted;
-pub use mutation::{Assertion, AssertionLevel, Mutation, MutationOp};
 pub use outcome::Outcome;
 pub use read_point::{Isolation, ReadPoint};
 pub use timestamp::Timestamp;

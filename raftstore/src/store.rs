@@ -24,8 +24,8 @@ pub struct Store {
     peers: BTreeMap<RegionId, Peer>,
     dirty: BTreeSet<RegionId>,
     next_tick: MonotonicTime,
-    /// The last message to each region that this store does not have yet, since the entry that creates it is not applied
-    /// here while its first leader campaigns already.
+    /// The last message to each region that this store does not have yet, since the entry that creates it is not
+    /// applied here while its first leader campaigns already.
     early: BTreeMap<RegionId, RaftMessage>,
     /// Replicas that came into being since the last round.
     born: Vec<ApplyTask>,

@@ -85,11 +85,7 @@ impl Runner for Script {
                 self.link(command.name.as_str(), store, to);
                 Ok(String::new())
             }
-            "crash" => {
-                let kept = if lose == 0 { keep } else { self.cluster().unsynced(store).saturating_sub(lose) };
-                self.cluster().crash(store, usize::try_from(kept)?);
-                self.outcomes()
-            }
+            "crash" => self.crash(store, keep, lose),
             "start" => {
                 self.cluster().start(store);
                 Ok(String::new())
@@ -98,13 +94,7 @@ impl Runner for Script {
                 self.cluster().node(store).held = command.name == "hold";
                 Ok(String::new())
             }
-            "transfer" => {
-                let (done, _told) = futures_channel::oneshot::channel();
-                let to = (to != 0).then_some(StoreId(to));
-                self.cluster().node(store).send(StoreMessage::TransferLeader { region: RegionId(region), to, done });
-                self.cluster().settle();
-                self.outcomes()
-            }
+            "transfer" => self.transfer(store, region, (to != 0).then_some(StoreId(to))),
             "pause-before" => self.pause_before(store, &word("name")),
             "status" => self.status(region),
             "log" => self.log(region),
@@ -163,6 +153,20 @@ impl Script {
     fn oversized(&mut self, store: u64, region: u64) -> Result<String, Box<dyn Error>> {
         let told = self.cluster().node(store).put(region, b"large", &vec![0; 9 << 20]);
         self.writes.insert("put large".to_owned(), told);
+        self.cluster().settle();
+        self.outcomes()
+    }
+
+    /// Keeps `keep` of the unsynced writes, or all but the last `lose` of them.
+    fn crash(&mut self, store: u64, keep: u64, lose: u64) -> Result<String, Box<dyn Error>> {
+        let kept = if lose == 0 { keep } else { self.cluster().unsynced(store).saturating_sub(lose) };
+        self.cluster().crash(store, usize::try_from(kept)?);
+        self.outcomes()
+    }
+
+    fn transfer(&mut self, store: u64, region: u64, to: Option<StoreId>) -> Result<String, Box<dyn Error>> {
+        let (done, _told) = futures_channel::oneshot::channel();
+        self.cluster().node(store).send(StoreMessage::TransferLeader { region: RegionId(region), to, done });
         self.cluster().settle();
         self.outcomes()
     }

@@ -23,8 +23,8 @@ pub enum Change {
     Split(Vec<Region>),
 }
 
-/// Writes the records of a region that becomes several. Returns what is left of itself; `None` if the regions do not tile
-/// it, which no leader of ours proposes.
+/// Writes the records of a region that becomes several. Returns what is left of itself; `None` if the regions do not
+/// tile it, which no leader of ours proposes.
 pub(super) fn apply_split(
     region: &Region,
     regions: Vec<Region>,

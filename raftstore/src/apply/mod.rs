@@ -147,8 +147,8 @@ impl Applier {
 }
 
 impl Replica {
-    /// Adds the entry's effects to `batch`, and what it does to the replica to `changes`. Returns why it was refused, if
-    /// it was.
+    /// Adds the entry's effects to `batch`, and what it does to the replica to `changes`. Returns why it was refused,
+    /// if it was.
     fn apply(
         &mut self,
         entry: &Entry,

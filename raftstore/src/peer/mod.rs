@@ -1,7 +1,8 @@
 //! One replica of one region: raft's state machine and what waits on it. No input or output happens here: each call
 //! takes what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
 //!
-//! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `ready` (effects out), `applied`, `transfer`.
+//! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `observe` (role or leader changed), `ready` (effects
+//! out), `applied`, `split`, `transfer`.
 
 mod applied;
 mod observe;

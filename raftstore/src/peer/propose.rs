@@ -105,7 +105,8 @@ impl Peer {
             return;
         }
         let matched = self.raw.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0);
-        let index = if is_planted("cut the log too far") { self.applied_index } else { matched.min(self.applied_index) };
+        let safe = matched.min(self.applied_index);
+        let index = if is_planted("cut the log too far") { self.applied_index } else { safe };
         if index < self.raw.store().truncated_index() + self.config.log_entries_slack {
             return;
         }

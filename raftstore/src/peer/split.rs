@@ -1,9 +1,9 @@
 //! A region becomes several: the leader proposes the outcome, and every replica changes when it applies it.
 //!
-//! From the moment the entry is committed until it is applied here, the lease is no good: another store may have applied
-//! it already and lead a new region, whose keys this gate still shows as ours. So the gate closes before any message of
-//! the round in which the commit is learned leaves (the other stores learn it from these messages, or from a later
-//! leader, whose election the lease excludes).
+//! From the moment the entry is committed until it is applied here, the lease is no good: another store may have
+//! applied it already and lead a new region, whose keys this gate still shows as ours. So the gate closes before any
+//! message of the round in which the commit is learned leaves (the other stores learn it from these messages, or from a
+//! later leader, whose election the lease excludes).
 
 use std::sync::Arc;
 

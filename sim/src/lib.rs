@@ -4,10 +4,10 @@
 //! ```text
 //!                         one u64 seed ──► every draw of every part ──► trace (hash always, text on demand)
 //!
-//!   workloads ──► nokv-client ──► ClientLink: delay, loss, repetition, death ──► TinyKvService ──► Executor ──► Raftstore
-//!       │                └─────► OracleLink ──► SimOracle: nokv-server's allocator, crashes, jumping clock        │
-//!       ▼                                                                                                        │
-//!   histories ──► checkers           each node, in a Process that is paused or killed at any await point:        ▼
+//!   workloads ──► nokv-client ──► ClientLink: delay, loss, repetition, death ─► TinyKvService ─► Executor ─► Raftstore
+//!       │                └─────► OracleLink ──► SimOracle: nokv-server's allocator, crashes, jumping clock     │
+//!       ▼                                                                                                     │
+//!   histories ──► checkers           each node, in a Process that is paused or killed at any await point:     ▼
 //!                                      raft task:  take in ─ collect ─ send first ─ write, sync ─ send last ── mailbox
 //!   invariants ◄── what nodes do,                          │ dies, waits or is slow between any two of these │
 //!                  send and keep       apply task: batch ─ write ─ tell waiters ─ report
@@ -29,7 +29,8 @@
 //! | --- | --- |
 //! | [`run`] | one run: up, under faults, left alone, judged |
 //! | [`scenario`] | the scenarios, as a table |
-//! | [`world`] | `node`, `raft_task`, `apply_task` in a `process`; `clock`, `disk`, `power`; `link`, `oracle`, `network_task` |
+//! | [`world`] | `node`, `raft_task`, `apply_task` in a `process`; `clock`, `disk`, `power` |
+//! | | between them: `link`, `oracle`, `network_task` |
 //! | [`faults`] | one file a kind of fault |
 //! | [`workloads`] | registers, bank, lists, sequential inserts, raw keys; clients that use and leave them |
 //! | [`checkers`] | who judges their histories; pure, each tested with planted anomalies |
@@ -37,12 +38,13 @@
 //! | [`mutations`] | mistakes planted in the code under test, and how soon they are found |
 //! | [`random`], [`trace`], [`cli`] | the seed's streams; what is written down; the command line |
 //!
-//! Invariants: no thread, clock or random source but the seed's within a run (tokio's current-thread runtime with paused
-//! time; `select!` only `biased`; ordered maps); the same seed gives the same trace, byte for byte, in every process; a
-//! checker or rule that cannot fail is a defect, so each is shown an anomaly by a test.
+//! Invariants: no thread, clock or random source but the seed's within a run (tokio's current-thread runtime with
+//! paused time; `select!` only `biased`; ordered maps); the same seed gives the same trace, byte for byte, in every
+//! process; a checker or rule that cannot fail is a defect, so each is shown an anomaly by a test.
 //!
 //! What stands in for production code, and must be kept like it: `world/raft_task.rs` for `RaftLoop::run`,
-//! `world/apply_task.rs` for `run_apply_loop`, `world/link.rs` for gRPC, `world/oracle.rs` for the oracle's HTTP service.
+//! `world/apply_task.rs` for `run_apply_loop`, `world/link.rs` for gRPC, `world/oracle.rs` for the oracle's HTTP
+//! service.
 //!
 //! Absent, until the code under test has them: splits, merges, member changes, images, placement; stores that come back
 //! wiped (they must come back under a new id); reads that fail on demand (the in-memory engine has none). Absent on

@@ -1,4 +1,5 @@
 //! One run: a cluster comes up, works under faults, is left alone, and must then be whole again within a bounded time.
+//! It ends with a report: what was done, what was hurt, and the hash of the trace.
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,8 +81,8 @@ impl fmt::Display for Report {
         let [kills, disks, others] = self.faults;
         write!(
             f,
-            "seed {} {}: {:.1} virtual s, {operations} operations ({refused} refused, {unknown} unknown), {kills} kills, \
-             {disks} disk failures, {others} other faults, trace {:016x} ({} lines)",
+            "seed {} {}: {:.1} virtual s, {operations} operations ({refused} refused, {unknown} unknown), \
+             {kills} kills, {disks} disk failures, {others} other faults, trace {:016x} ({} lines)",
             self.seed,
             self.scenario,
             self.virtual_time.as_secs_f64(),

@@ -1,4 +1,5 @@
 //! A few seeds of every scenario, and every seed that once found something.
+//! Many more are for the command line: `cargo run -p nokv-sim -- --seeds 0..1000`.
 
 use nokv_sim::run::{RunOptions, run};
 use nokv_sim::scenario::{SCENARIOS, Scenario};

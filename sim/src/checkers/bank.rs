@@ -26,8 +26,8 @@ pub fn check(accounts: usize, total: u64, statements: &[Statement]) -> Result<()
         let (sum, count) = (statement.balances.values().sum::<u64>(), statement.balances.len());
         if sum != total || count != accounts {
             return Err(format!(
-                "the snapshot at {} (called at {}) shows {count} accounts that hold {sum}, not {accounts} with {total}: \
-                 {:?}",
+                "the snapshot at {} (called at {}) shows {count} accounts that hold {sum}, not {accounts} with \
+                 {total}: {:?}",
                 statement.version, statement.called, statement.balances
             ));
         }

@@ -3,6 +3,14 @@
 //!
 //! A moment is a number that rises with every event of the run; an operation lies between the moments of its call and
 //! its return. An operation whose outcome is unknown has no return.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `register.rs` | are single keys linearizable |
+//! | `bank.rs` | do transfers keep the sum |
+//! | `append.rs` | are lists as one order of snapshot transactions makes them |
+//! | `sequential.rs` | do inserts appear in their order |
+//! | `raw.rs` | do raw keys stay as they were acknowledged |
 
 pub mod append;
 pub mod bank;

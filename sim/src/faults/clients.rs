@@ -1,4 +1,5 @@
 //! Clients die in the middle of what they do, leaving locks and requests under way; others take their places.
+//! What they leave must be cleaned up by those who come upon it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,12 @@
-//! What goes wrong, and how often: drawn from the seed before a run, so that every run has weather of its own. Each kind
-//! of fault is a task of its own that acts now and then; all of them end at once when the second phase begins.
+//! What goes wrong, and how often: drawn from the seed before a run, so that every run has weather of its own. Each
+//! kind of fault is a task of its own that acts now and then; all of them end at once when the second phase begins.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `kills.rs`, `pauses.rs`, `disks.rs` | what happens to nodes |
+//! | `network.rs`, `partitions.rs` | what happens between them |
+//! | `oracle.rs`, `clients.rs` | what happens to those who ask |
+//! | `transfers.rs` | leaders that are told to go |
 
 mod clients;
 mod disks;

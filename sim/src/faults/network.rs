@@ -1,4 +1,5 @@
 //! Links lose, delay, repeat and reorder messages, each link in its own way and changing; some clog for a while.
+//! Raft must bear all of this: it may cost time, never a wrong answer.
 
 use std::sync::Arc;
 use std::time::Duration;

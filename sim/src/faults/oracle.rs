@@ -1,4 +1,5 @@
 //! The timestamp oracle dies and comes back, and its wall clock jumps, forward and back.
+//! No timestamp may come twice or go back for that.
 
 use std::sync::Arc;
 

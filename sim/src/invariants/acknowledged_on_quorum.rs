@@ -1,5 +1,5 @@
-//! What is committed is on a quorum's disks: a power failure everywhere at this very moment would not lose it. Looked at
-//! before anything committed is applied, hence before anybody is told.
+//! What is committed is on a quorum's disks: a power failure everywhere at this very moment would not lose it. Looked
+//! at before anything committed is applied, hence before anybody is told.
 
 use nokv_engine::{Engine as _, RaftLog as _, SharedRaftLog};
 use nokv_raftstore::records::ApplyRecord;

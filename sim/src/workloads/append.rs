@@ -1,4 +1,5 @@
 //! Transactions that read lists and append to them, each element once in the whole run.
+//! The lists are read whole, so the checker knows the order of all appends.
 
 use nokv_client::{Client, Error, Transaction as ClientTransaction};
 use parking_lot::Mutex;

@@ -1,4 +1,5 @@
 //! Transfers between accounts that lie in all regions, and snapshots of all accounts, by keys or by scans.
+//! The sum of all accounts never changes, in any snapshot.
 
 use std::collections::BTreeMap;
 

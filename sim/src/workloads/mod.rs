@@ -3,6 +3,12 @@
 //!
 //! An operation is written down when it is called, as one whose outcome is unknown; so a client that dies, or never
 //! hears of an answer, needs no special care.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `register.rs`, `raw.rs` | single keys, in transactions of their own and raw |
+//! | `bank.rs`, `append.rs`, `sequential.rs` | transactions over regions |
+//! | `client.rs` | who does all that, and dies of it |
 
 mod append;
 mod bank;

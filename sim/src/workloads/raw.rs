@@ -1,4 +1,5 @@
 //! Raw keys, each written once.
+//! What was acknowledged must be there for ever after, whatever dies.
 
 use std::collections::BTreeMap;
 

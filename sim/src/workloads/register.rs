@@ -1,4 +1,5 @@
 //! A few keys, each read and written on its own: they must behave like registers in one process.
+//! Every value is written once, which makes judging them exact.
 
 use std::collections::BTreeMap;
 

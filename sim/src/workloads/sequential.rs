@@ -1,4 +1,5 @@
 //! Writers that insert 0, 1, 2, … one after another, into all regions in turn, and readers that look how far they are.
+//! What a reader sees has no gap, since no writer begins before the last one is acknowledged.
 
 use std::collections::BTreeMap;
 

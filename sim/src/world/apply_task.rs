@@ -1,5 +1,5 @@
-//! Stands in for an apply loop's thread: takes what waits, writes it as one batch, tells the waiters, reports to the raft
-//! loop. Time, hold-ups and death come in between.
+//! Stands in for an apply loop's thread: takes what waits, writes it as one batch, tells the waiters, reports to the
+//! raft loop. Time, hold-ups and death come in between.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! A node's disk as far as time goes: how long writes and syncs take, and how it stalls. What it keeps, loses and refuses
-//! is the in-memory engine's business.
+//! A node's disk as far as time goes: how long writes and syncs take, and how it stalls. What it keeps, loses and
+//! refuses is the in-memory engine's business.
 
 use std::time::Duration;
 

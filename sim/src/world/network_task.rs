@@ -1,4 +1,5 @@
 //! Moves the in-memory network on: sleeps until its next event, lets it happen, and writes it down.
+//! All that arrives, arrives through here, so its order is the seed's.
 
 use std::sync::Arc;
 use std::time::Duration;

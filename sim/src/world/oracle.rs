@@ -1,5 +1,5 @@
-//! The cluster's timestamps: the production allocator on a wall clock that jumps, with a bound on a disk that survives its
-//! crashes. It can be down; its answers can be lost.
+//! The cluster's timestamps: the production allocator on a wall clock that jumps, with a bound on a disk that survives
+//! its crashes. It can be down; its answers can be lost.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Nodes go up and down: started on their disks, killed with what they did not sync, and stopped by failures of theirs.
+//! Each start is a new life on what the disk kept of those before.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -39,8 +39,8 @@ enum Phase {
 }
 
 impl Process {
-    /// Runs `work` as a part of this process. If it may leave messages for the raft loop, it `stirs`. `on_panic` is told
-    /// what a panic in it says.
+    /// Runs `work` as a part of this process. If it may leave messages for the raft loop, it `stirs`. `on_panic` is
+    /// told what a panic in it says.
     pub fn spawn(
         self: &Arc<Self>,
         stirs: bool,

@@ -1,4 +1,5 @@
 //! Stands in for a raft loop's thread: the same steps in the same order, with time, hold-ups and death in between.
+//! What it stands in for is `RaftLoop::run`; the two must be kept alike.
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 23] = [
+pub const MUTATIONS: [Mutation; 22] = [
     mutation("send before sync", "raftstore: ready", 2_000),
     mutation("do not sync", "raftstore: ready", 2_000),
     mutation("forget the vote", "raftstore: ready", 2_000),
@@ -30,9 +30,7 @@ pub const MUTATIONS: [Mutation; 23] = [
     mutation("lease too long", "raftstore: config", 2_000),
     mutation("keep the lease at a transfer", "raftstore: transfer", 2_000),
     mutation("read before the own term is applied", "raftstore: observe", 2_000),
-    mutation("answer reads before they are applied", "raftstore: read", 2_000),
     mutation("reuse a read context", "raftstore: read", 2_000),
-    mutation("skip the term of a proposal", "raftstore: propose", 2_000),
     mutation("answer before commit", "raftstore: propose", 2_000),
     mutation("cut the log too far", "raftstore: propose", 2_000),
     mutation("trust batched appends", "raftstore: step", 2_000),
@@ -40,7 +38,8 @@ pub const MUTATIONS: [Mutation; 23] = [
     mutation("forget the rollback mark", "percolator: effects", 2_000),
     mutation("overlook newer commits", "percolator: prewrite", 2_000),
     mutation("read through locks", "percolator: read point", 2_000),
-    mutation("commit without a lock", "percolator: commit", 2_000),
+    mutation("commit what was rolled back", "percolator: commit", 2_000),
+    mutation("overlook the primary's commit", "percolator: status", 2_000),
     mutation("commit whatever is locked", "percolator: commit", 2_000),
     mutation("release latches before the write is applied", "server: executor", 2_000),
     mutation("forget the bound of timestamps", "server: tso", 2_000),

@@ -92,7 +92,14 @@ pub const SCENARIOS: [Scenario; 24] = [
     Scenario { name: "disks_crashes", disks: true, crashes: true, ..PLAIN },
     Scenario { name: "pauses_drift", pauses: true, drift: true, ..PLAIN },
     Scenario { name: "pauses_partitions_drift", pauses: true, partitions: true, drift: true, ..PLAIN },
-    Scenario { name: "transfers_drift", transfers: true, drift: true, ..PLAIN },
+    Scenario {
+        name: "transfers_unreliable_disks_drift",
+        transfers: true,
+        unreliable: true,
+        disks: true,
+        drift: true,
+        ..PLAIN
+    },
     Scenario { name: "everything", ..EVERYTHING },
     Scenario { name: "everything_many_regions", regions: 4, clients: 8, ..EVERYTHING },
     Scenario { name: "everything_five_stores", stores: 5, regions: 3, clients: 8, ..EVERYTHING },

@@ -105,6 +105,9 @@ impl CheckTxnStatus {
     fn check_records<V: ReadView>(&self, view: &V) -> Result<Outcome<Reply<CheckTxnStatusReply>>> {
         let mut batch = WriteBatch::new();
         Ok(match find_txn_record(view, &self.primary, self.lock_ts)? {
+            TxnRecord::Committed(_) if nokv_engine::is_planted("overlook the primary's commit") => {
+                answer(batch, TxnStatus::RolledBack, StatusAction::None)
+            }
             TxnRecord::Committed(at) => answer(batch, TxnStatus::Committed(at), StatusAction::None),
             TxnRecord::RolledBack => answer(batch, TxnStatus::RolledBack, StatusAction::None),
             TxnRecord::None if self.rollback_if_not_exist => {

@@ -45,7 +45,7 @@ pub(super) async fn fail(world: Arc<World>, mut random: Random) {
 fn draw(random: &mut Random) -> DiskSpeed {
     let slow = random.chance(200);
     DiskSpeed {
-        write_us_max: random.between(0, 3_000),
+        write_us_max: if random.chance(150) { random.between(10_000, 200_000) } else { random.between(0, 3_000) },
         sync_us_max: if slow { random.between(20_000, 200_000) } else { random.between(500, 10_000) },
         stall_permille: if random.chance(300) { random.below(20) } else { 0 },
         stall_ms_max: random.between(10, 1_500),

@@ -29,7 +29,8 @@ pub(super) async fn strike(world: Arc<World>, mut random: Random) {
                 1 => Loss::Everything,
                 _ => Loss::AllBut(random.below(1_001)),
             };
-            let downtime = random.millis(0, longest_ms);
+            // Back at once is worst: what others were promised is still in force, and may have been forgotten.
+            let downtime = if random.chance(500) { random.millis(0, 50) } else { random.millis(0, longest_ms) };
             begins(&world, format_args!("store {} dies: {loss:?}, for {downtime:?}", node.store));
             world.kill(node.store, loss, Some(downtime));
         }

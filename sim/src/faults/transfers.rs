@@ -8,7 +8,7 @@ use crate::world::World;
 
 /// Orders transfers, for ever.
 pub(super) async fn order(world: Arc<World>, mut random: Random) {
-    let pace_ms = random.between(200, 6_000);
+    let pace_ms = random.between(100, 3_000);
     loop {
         about(pace_ms, &mut random).await;
         let nodes = world.nodes();

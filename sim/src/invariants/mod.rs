@@ -20,6 +20,7 @@ use nokv_transport::StoreId;
 use crate::world::{Node, Slot, World};
 
 pub use applied_prefix::AppliedPrefix;
+pub use lease_reads::LeaseReads;
 pub use one_leader::OneLeader;
 pub use same_state::SameState;
 pub use timestamps::Timestamps;
@@ -33,6 +34,8 @@ pub struct Invariants {
     pub applied_prefix: AppliedPrefix,
     /// Replicas that applied equally far hold the same bytes.
     pub same_state: SameState,
+    /// Reads under a lease show everything.
+    pub lease_reads: LeaseReads,
     /// Timestamps are unique and rise.
     pub timestamps: Timestamps,
 }
@@ -51,16 +54,14 @@ impl World {
         for peer in store.peers().filter(|peer| peer.leads()) {
             let held = self.invariants.one_leader.leads(peer.region_id(), peer.term(), node.store);
             self.expect("one leader a term", held);
-            self.expect(
-                "nobody holds a lease against a leader",
-                lease_reads::check(self, peer.region_id(), peer.term()),
-            );
+            self.expect("lease reads are never stale", self.invariants.lease_reads.check(self, peer.region_id()));
         }
         self.expect("queues keep their bounds", bounds::check(self, node, waiting));
     }
 
     /// Committed entries are about to be applied.
     pub fn check_before_apply(&self, node: &Node, task: &ApplyTask) {
+        let ApplyTask::Entries(task) = task else { return };
         let held = self.invariants.applied_prefix.applies(task.region_id, node.store, &task.entries);
         self.expect("all replicas apply the same entries", held);
         if let Some(last) = task.entries.last() {
@@ -73,6 +74,8 @@ impl World {
     pub fn check_after_apply(&self, node: &Node, applied: &[Applied]) {
         for report in applied {
             self.note(format_args!("store {} applied region {} to {}", node.store, report.region_id, report.index));
+            node.applied.lock().insert(report.region_id, report.index);
+            self.expect("lease reads are never stale", self.invariants.lease_reads.check(self, report.region_id));
             if report.index % 8 != 0 {
                 continue;
             }

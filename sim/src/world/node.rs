@@ -1,13 +1,15 @@
 //! One life of one store: the production parts on the simulated edges, and the tasks that stand in for its threads.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use nokv_engine::{Error as EngineError, MemoryEngine, RaftLog, SharedRaftLog};
+use nokv_engine::{Engine as _, Error as EngineError, MemoryEngine, RaftLog, SharedRaftLog};
 use nokv_percolator::Error as MvccError;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_raftstore::gate::Gate;
+use nokv_raftstore::records::ApplyRecord;
 use nokv_raftstore::{Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, open};
 use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::service::{Calls, TinyKvService};
@@ -43,6 +45,8 @@ pub struct Node {
     pub log: Arc<dyn RaftLog>,
     /// Its disk.
     pub engine: MemoryEngine,
+    /// How far it has applied each region, as its engine has it.
+    pub applied: Mutex<BTreeMap<RegionId, u64>>,
     /// Steps until it is killed, counted down; 0 = it is not going to be.
     pub steps_to_live: AtomicU64,
     waiting: Mutex<Option<Parts>>,
@@ -89,6 +93,11 @@ impl Node {
         let service = TinyKvService::new(executor.clone(), unused.attach(inbox), Arc::new(Calls::default()));
         let parts = opened.loops.into_iter().next().ok_or(StoreError::Mismatch("no raft loop".to_owned()))?;
         let gates = parts.store.peers().map(|peer| (peer.region_id(), peer.gate().clone())).collect();
+        let mut applied = BTreeMap::new();
+        for region in &world.options.regions {
+            let region = RegionId(region.id);
+            applied.insert(region, ApplyRecord::load(&engine.view(), region)?.applied_index);
+        }
         world.note(format_args!("store {store} is up, life {life}"));
         Ok(Arc::new(Node {
             store,
@@ -100,6 +109,7 @@ impl Node {
             gates,
             log,
             engine,
+            applied: Mutex::new(applied),
             steps_to_live: AtomicU64::new(0),
             waiting: Mutex::new(Some(Parts { parts, endpoint, random })),
         }))
@@ -149,7 +159,10 @@ impl Node {
         if left > 0 {
             self.steps_to_live.store(left - 1, Ordering::Relaxed);
             if left == 1 {
-                let (loss, downtime) = (Loss::AllBut(random.below(1_001)), random.millis(0, 3_000));
+                let (loss, downtime) = (
+                    Loss::AllBut(random.below(1_001)),
+                    if random.chance(500) { random.millis(0, 50) } else { random.millis(0, 3_000) },
+                );
                 world.kill(self.store, loss, Some(downtime));
                 return std::future::pending().await;
             }

@@ -1,5 +1,5 @@
-//! The log in an engine of its own: it answers as the shared one does, and it keeps the order that two engines need, each
-//! of which loses for itself what it did not sync.
+//! The log in an engine of its own: it answers as the shared one does, and it keeps the order that two engines need,
+//! each of which loses for itself what it did not sync.
 
 use bytes::Bytes;
 use nokv_engine::{

@@ -1,4 +1,5 @@
 //! `nokv serve` as a process: what it prints, how it stops, and what it refuses. Nothing here outlives its test.
+//! Ports are given by the system, and every wait is for a line, an answer or an exit.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 

@@ -150,7 +150,7 @@ impl Disk {
             return Err(NodeError::Workdir { path: workdir.display().to_string(), reason });
         }
         let engine = RocksEngine::open(workdir, &options.rocks)?;
-        let log_engine = RocksEngine::open(&workdir.join(RAFT_LOG_DIRECTORY), &RocksOptions::for_raft_log())?;
+        let log_engine = RocksEngine::open(workdir.join(RAFT_LOG_DIRECTORY), &RocksOptions::for_raft_log())?;
         let log: Arc<dyn RaftLog> = Arc::new(ApartRaftLog::new(log_engine, engine.clone()));
         let regions = match &options.regions {
             Some(regions) => regions.clone(),

@@ -80,8 +80,8 @@ impl Drop for End<'_> {
 
 macro_rules! calls {
     ($($field:ident $name:literal),* $(,)?) => {
-        /// The counters of all calls of `tinykvpb.TinyKv` and `tikvpb.Tikv`; a call counts the same by either name, alone
-        /// or on a stream.
+        /// The counters of all calls of `tinykvpb.TinyKv` and `tikvpb.Tikv`; a call counts the same by either name,
+        /// alone or on a stream.
         #[derive(Debug)]
         pub struct Calls {
             $(pub(super) $field: CallMetrics,)*

@@ -27,8 +27,8 @@
 //! going down; everything that the cluster's state decides stands in the response. In a batch each request has its own
 //! answer under its own id, whatever becomes of the others.
 //!
-//! Deliberately absent: pushed-down computation (`Coprocessor` is answered `Unimplemented`), TinyKV's images, and those of
-//! TiKV's calls that the cores have no command for.
+//! Deliberately absent: pushed-down computation (`Coprocessor` is answered `Unimplemented`), TinyKV's images, and those
+//! of TiKV's calls that the cores have no command for.
 
 mod answer;
 mod calls;

@@ -1,5 +1,5 @@
-//! The mutation check: mistakes that are planted in the code under test, one at a time, and how many seeds it takes until
-//! the simulator finds each. A simulator that does not find them would not find real ones either.
+//! The mutation check: mistakes that are planted in the code under test, one at a time, and how many seeds it takes
+//! until the simulator finds each. A simulator that does not find them would not find real ones either.
 //!
 //! The mistakes themselves are lines in the crates under test, at `is_planted("…")`, compiled in by the feature
 //! `planted-bugs` only.

@@ -1,5 +1,5 @@
-//! The scenarios, as a table: TinyKV's course matrix as far as there is something to vary yet (splits, images and member
-//! changes are still to come), and what the course does not have: disks, pauses, transfers, drift.
+//! The scenarios, as a table: TinyKV's course matrix as far as there is something to vary yet (splits, images and
+//! member changes are still to come), and what the course does not have: disks, pauses, transfers, drift.
 
 /// What a run is like. How often each kind of fault strikes is for the seed to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

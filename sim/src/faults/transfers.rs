@@ -1,4 +1,5 @@
 //! Leaders are told to hand over, to whomever.
+//! The lease must end before the new leader begins, however the order travels.
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Reads under a lease are never stale. Looked at in two ways, both sharper than waiting for a client to read something
-//! old: while a peer leads in a term, no peer of an earlier term may hold a lease; and whoever holds one has applied all
-//! that was ever visible, which is what any holder of a lease had applied.
+//! old: while a peer leads in a term, no peer of an earlier term may hold a lease; and whoever holds one has applied
+//! all that was ever visible, which is what any holder of a lease had applied.
 
 use std::collections::BTreeMap;
 

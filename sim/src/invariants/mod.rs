@@ -1,5 +1,13 @@
-//! What must hold at every moment, looked at from outside: not by asking the code under test whether all is well, but by
-//! comparing what the nodes do, send and keep. One file a rule; the hooks that feed them are here.
+//! What must hold at every moment, looked at from outside: not by asking the code under test whether all is well, but
+//! by comparing what the nodes do, send and keep. One file a rule; the hooks that feed them are here.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `one_leader.rs`, `lease_reads.rs` | who leads, and until when |
+//! | `log_matching.rs`, `acknowledged_on_quorum.rs` | the logs |
+//! | `applied_prefix.rs`, `same_state.rs` | what replicas make of them |
+//! | `no_lock_left.rs`, `timestamps.rs` | transactions, and their time |
+//! | `bounds.rs` | what waits |
 
 mod acknowledged_on_quorum;
 mod applied_prefix;

@@ -1,4 +1,5 @@
 //! One life of one store: the production parts on the simulated edges, and the tasks that stand in for its threads.
+//! What it keeps between lives is its disk; everything here is made anew each time.
 
 use std::collections::BTreeMap;
 use std::future::Future;

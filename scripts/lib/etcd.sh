@@ -59,6 +59,7 @@ print(*[topology.free_port(held) for _ in range(2 * $ETCD_MEMBERS)])")
 }
 
 # Sets ETCD_LEADER once all members answer and agree about it.
+# shellcheck disable=SC2034  # read by whoever sources this file
 etcd_wait_leader() {
   local deadline=$((SECONDS + $1)) pid
   until ETCD_LEADER=$("$ETCD_DIR/etcdctl" --endpoints "$ETCD_ENDPOINTS" endpoint status --write-out json 2>/dev/null |

@@ -6,7 +6,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
-use crate::{Cf, Result, WriteBatch};
+use crate::{Cf, Importer, Result, WriteBatch};
 
 /// One node's ordered, durable key-value store. Cheap to clone: clones share the same store.
 pub trait Engine: Clone + Debug + Send + Sync + 'static {
@@ -28,6 +28,43 @@ pub trait Engine: Clone + Debug + Send + Sync + 'static {
     ///
     /// An error that names the disk (see [`crate::Error`]) leaves the engine unusable; the caller must stop.
     fn write(&self, batch: &WriteBatch, sync: bool) -> Result<()>;
+
+    /// Begins to prepare data aside under `name` (letters, digits, `-`), replacing an import of that name.
+    ///
+    /// # Errors
+    /// [`crate::Error::Disk`]; the engine itself goes on.
+    fn importer(&self, name: &str) -> Result<Box<dyn Importer>>;
+
+    /// Makes the data column families hold, within the ranges of `clear`, exactly what the finished import `name` holds,
+    /// whose keys must all lie within these ranges. Views taken before do not change.
+    ///
+    /// On return it is on disk, and everything written before it. A crash meanwhile may leave any part of the old and the
+    /// new within `clear`: the caller remembers (synced, beforehand) what it is about to do, and does it again. Doing it
+    /// again after it was done changes nothing. The import stays until it is discarded.
+    ///
+    /// # Errors
+    /// As [`Engine::write`]; [`crate::Error::Corrupt`] if there is no such import.
+    fn ingest(&self, name: &str, clear: &[KeyRange<'_>]) -> Result<()>;
+
+    /// Removes the import `name`, finished or not; fine if there is none.
+    ///
+    /// # Errors
+    /// [`crate::Error::Disk`].
+    fn discard_import(&self, name: &str) -> Result<()>;
+
+    /// The names of all finished imports, in order.
+    ///
+    /// # Errors
+    /// [`crate::Error::Disk`].
+    fn imports(&self) -> Result<Vec<String>>;
+
+    /// Removes all keys of `range` from the data column families, by range and, where no view can see them, by whole
+    /// file. Like an unsynced write, but a crash may leave any part of it done: the caller remembers beforehand what it is
+    /// about to do, and does it again. Nobody else may write into the range meanwhile.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    fn clear_range(&self, range: KeyRange<'_>) -> Result<()>;
 }
 
 /// An immutable view of an engine as of one moment: in the field's words, a snapshot.

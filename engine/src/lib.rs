@@ -7,7 +7,7 @@
 //!          │                                 │            │                        │
 //!          ▼                                 ▼            ▼                        ▼
 //!   ┌────────────────────── trait Engine ──────────┐ ┌ trait RaftLog ┐   MemoryEngine::{crash, set_faults}
-//!   │ view() → ReadView → Cursor    get    write   │ │ write entries │
+//!   │ view() → ReadView → Cursor  get write import │ │ write entries │
 //!   └──────┬─────────────────────────────┬─────────┘ └───────┬───────┘
 //!          │                             │                   │
 //!     RocksEngine (feature `rocksdb`)  MemoryEngine    SharedRaftLog<E: Engine>
@@ -20,6 +20,7 @@
 //! | --- | --- |
 //! | `cf.rs`, `batch.rs`, `error.rs` | column families, the encoded write batch, errors by what the caller must do |
 //! | `engine.rs` | the traits [`Engine`], [`ReadView`], [`Cursor`], and [`KeyRange`] |
+//! | `import.rs` | the trait [`Importer`]: data that comes in bulk |
 //! | `raft_log.rs` | the trait [`RaftLog`] |
 //! | `shared_raft_log.rs`, `apart_raft_log.rs` | the log in the data engine, and in one of its own |
 //! | `planted.rs` | mistakes for the simulator to find; not compiled in otherwise |
@@ -36,7 +37,9 @@
 //! 3. A view never changes. A cursor never shows a key outside its range, and never ends early in silence.
 //! 4. After a failed write or sync the engine takes no further write: what is on disk is then unknown, and an
 //!    acknowledgement on top of it could be lost.
-//! 5. Column family tags, batch bytes and the keys of `raft_keys.rs` are the on-disk format.
+//! 5. An import that was finished is there after any crash, whole, until it is discarded; taking it in, and clearing a
+//!    range, may be interrupted and are then repeated by the caller.
+//! 6. Column family tags, batch bytes and the keys of `raft_keys.rs` are the on-disk format.
 //!
 //! # Deliberately absent
 //! Transactions, timestamps and regions (the cores' business); caches above the engine (RocksDB has its own);
@@ -48,6 +51,7 @@ mod batch;
 mod cf;
 mod engine;
 mod error;
+mod import;
 mod memory;
 mod planted;
 mod raft_log;
@@ -63,6 +67,7 @@ pub use batch::{WriteBatch, WriteOp, WriteOps};
 pub use cf::Cf;
 pub use engine::{Cursor, Engine, KeyRange, ReadView};
 pub use error::{Error, Result};
+pub use import::Importer;
 pub use memory::{FaultPlan, MemoryCursor, MemoryEngine, MemoryView};
 pub use planted::is_planted;
 #[cfg(feature = "planted-bugs")]

@@ -1,15 +1,17 @@
 //! [`MemoryEngine`]: a handle on an in-memory disk, as one incarnation of the node sees it.
 //! A crash begins a new incarnation; handles of the old one are dead, as the process that held them is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 
 use super::faults::FaultPlan;
+use super::import::MemoryImporter;
 use super::tables::Tables;
 use super::view::MemoryView;
-use crate::{Cf, Engine, Error, Result, WriteBatch};
+use crate::{Cf, Engine, Error, Importer, KeyRange, Result, WriteBatch};
 
 /// An [`Engine`] in memory. Clones share the disk and the incarnation.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub(super) struct Disk {
     pub(super) durable: Tables,
     /// Encoded batches written since `durable`, oldest first.
     pub(super) unsynced: Vec<Bytes>,
+    /// Finished imports: on disk, apart from the order of writing. Each is one batch of puts.
+    pub(super) imports: BTreeMap<String, WriteBatch>,
     pub(super) faults: FaultPlan,
     /// The first failure; every later write gets it too, until a crash.
     pub(super) failed: Option<Error>,
@@ -89,11 +93,41 @@ impl Engine for MemoryEngine {
         disk.check_alive(self.incarnation)?;
         disk.write(batch, sync)
     }
+
+    fn importer(&self, name: &str) -> Result<Box<dyn Importer>> {
+        self.discard_import(name)?;
+        Ok(Box::new(MemoryImporter::new(self.clone(), name)))
+    }
+
+    fn ingest(&self, name: &str, clear: &[KeyRange<'_>]) -> Result<()> {
+        let mut disk = self.disk.write();
+        disk.check_alive(self.incarnation)?;
+        disk.ingest(name, clear)
+    }
+
+    fn discard_import(&self, name: &str) -> Result<()> {
+        let mut disk = self.disk.write();
+        disk.check_alive(self.incarnation)?;
+        disk.imports.remove(name);
+        Ok(())
+    }
+
+    fn imports(&self) -> Result<Vec<String>> {
+        let disk = self.disk.read();
+        disk.check_alive(self.incarnation)?;
+        Ok(disk.imports.keys().cloned().collect())
+    }
+
+    fn clear_range(&self, range: KeyRange<'_>) -> Result<()> {
+        let mut disk = self.disk.write();
+        disk.check_alive(self.incarnation)?;
+        disk.clear(range)
+    }
 }
 
 impl Disk {
     /// Fails for a handle of an incarnation that has crashed.
-    fn check_alive(&self, incarnation: u64) -> Result<()> {
+    pub(super) fn check_alive(&self, incarnation: u64) -> Result<()> {
         if self.incarnation == incarnation { Ok(()) } else { Err(Error::Closed) }
     }
 }

@@ -20,6 +20,7 @@ mod crash;
 mod cursor;
 mod engine;
 mod faults;
+mod import;
 mod tables;
 mod view;
 mod write;

@@ -38,6 +38,15 @@ impl Tables {
         self.live_bytes
     }
 
+    /// A key just above the last one of `cf` within `range`; `None` if there is none.
+    pub(super) fn end_of(&self, cf: Cf, range: KeyRange<'_>) -> Option<Vec<u8>> {
+        if !range.end.is_empty() && range.start >= range.end {
+            return None;
+        }
+        let (last, _) = self.table(cf).range::<_, [u8]>(range.bounds()).next_back()?;
+        Some([last, [0].as_slice()].concat())
+    }
+
     /// These tables after the encoded batch; an error means that nothing was applied.
     pub(super) fn after(&self, encoded: &[u8]) -> Result<Tables> {
         let mut tables = self.clone();

@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rocksdb::{ColumnFamily, DB, WriteOptions};
+use rocksdb::{Cache, ColumnFamily, DB, Options, WriteOptions};
 
 use super::failure::{Failure, from_rocks};
+use super::families;
+use super::options::RocksOptions;
 use super::view::RocksView;
-use crate::{Cf, Engine, Result, WriteBatch};
+use crate::{Cf, Engine, Importer, KeyRange, Result, WriteBatch};
 
 /// An [`Engine`] on RocksDB. Clones share the database.
 #[derive(Clone)]
@@ -24,12 +26,20 @@ pub(super) struct Shared {
     /// Write options, made once.
     pub(super) synced: WriteOptions,
     pub(super) unsynced: WriteOptions,
+    /// As it was opened, so that tables of imports are like the database's own.
+    pub(super) options: RocksOptions,
+    pub(super) cache: Cache,
 }
 
 impl Shared {
     /// RocksDB's handle of a column family.
     pub(super) fn family(&self, cf: Cf) -> &ColumnFamily {
         self.db.cf_handle(cf.name()).expect("the database was opened with every column family and drops none")
+    }
+
+    /// The options of a column family.
+    pub(super) fn family_options(&self, cf: Cf) -> Options {
+        families::family_options(cf, &self.options, &self.cache)
     }
 }
 
@@ -47,6 +57,26 @@ impl Engine for RocksEngine {
 
     fn write(&self, batch: &WriteBatch, sync: bool) -> Result<()> {
         self.shared.write(batch, sync)
+    }
+
+    fn importer(&self, name: &str) -> Result<Box<dyn Importer>> {
+        self.begin_import(name)
+    }
+
+    fn ingest(&self, name: &str, clear: &[KeyRange<'_>]) -> Result<()> {
+        self.replace(name, clear)
+    }
+
+    fn discard_import(&self, name: &str) -> Result<()> {
+        self.remove_import(name)
+    }
+
+    fn imports(&self) -> Result<Vec<String>> {
+        self.finished_imports()
+    }
+
+    fn clear_range(&self, range: KeyRange<'_>) -> Result<()> {
+        self.clear(range).map(drop)
     }
 }
 

@@ -44,7 +44,8 @@ pub(super) fn descriptors(options: &RocksOptions, cache: &Cache) -> Vec<ColumnFa
     Cf::ALL.map(|cf| ColumnFamilyDescriptor::new(cf.name(), family_options(cf, options, cache))).into()
 }
 
-fn family_options(cf: Cf, options: &RocksOptions, cache: &Cache) -> Options {
+/// The options of one column family; blocks go to `cache`.
+pub(super) fn family_options(cf: Cf, options: &RocksOptions, cache: &Cache) -> Options {
     let mut family = Options::default();
     family.set_write_buffer_size(options.write_buffer_bytes);
     family.set_max_write_buffer_number(WRITE_BUFFERS_MAX);

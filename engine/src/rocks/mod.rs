@@ -17,11 +17,13 @@
 //! | `statistics.rs` | what status pages and metrics ask |
 //! | `close.rs` | flushing, compacting by hand, closing |
 
+mod clear;
 mod close;
 mod cursor;
 mod engine;
 mod failure;
 mod families;
+mod import;
 mod marker;
 mod open;
 mod options;

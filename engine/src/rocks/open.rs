@@ -9,7 +9,7 @@ use rocksdb::{Cache, DB, ErrorKind, WriteOptions};
 use super::engine::{RocksEngine, Shared};
 use super::failure::Failure;
 use super::options::RocksOptions;
-use super::{families, marker};
+use super::{families, import, marker};
 use crate::{Error, Result};
 
 impl RocksEngine {
@@ -33,10 +33,12 @@ impl RocksEngine {
         let descriptors = families::descriptors(options, &cache);
         let db = DB::open_cf_descriptors(&database_options, directory, descriptors).map_err(explain)?;
 
+        import::clean(directory)?;
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
         let unsynced = WriteOptions::default();
-        Ok(Self { shared: Arc::new(Shared { db, failure: Failure::default(), synced, unsynced }) })
+        let options = options.clone();
+        Ok(Self { shared: Arc::new(Shared { db, failure: Failure::default(), synced, unsynced, options, cache }) })
     }
 }
 

@@ -2,7 +2,7 @@
 //! one order; nothing that was kept once is lost by a later crash.
 
 use bytes::Bytes;
-use nokv_engine::{Cf, Engine, Error, KeyRange, LogBatch, LogEntry, LogOp, MemoryEngine, RaftLog, ReadView};
+use nokv_engine::{Cf, Engine, Error, FaultPlan, KeyRange, LogBatch, LogEntry, LogOp, MemoryEngine, RaftLog, ReadView};
 use nokv_engine::{SharedRaftLog, WriteBatch};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -107,4 +107,31 @@ fn handles_of_a_crashed_incarnation_are_dead_and_its_views_readable() {
     assert_eq!(new.get(Cf::Raw, b"key").unwrap(), None);
     new.write(&batch, true).unwrap();
     assert_eq!(new.clone().get(Cf::Raw, b"key").unwrap().unwrap(), b"value".as_slice());
+}
+
+#[test]
+fn a_finished_import_survives_and_taking_it_in_can_be_repeated_from_any_part() {
+    for keep in 0..=8 {
+        let engine = MemoryEngine::new();
+        let mut old = WriteBatch::new();
+        [Cf::Raw, Cf::Lock].into_iter().for_each(|cf| old.put(cf, b"old", b"o"));
+        engine.write(&old, true).unwrap();
+        let mut importer = engine.importer("one").unwrap();
+        [Cf::Lock, Cf::Raw].into_iter().for_each(|cf| importer.add(cf, b"new", b"n").unwrap());
+        importer.finish().unwrap();
+        let mut unfinished = engine.importer("two").unwrap();
+        unfinished.add(Cf::Raw, b"never", b"n").unwrap();
+        let engine = engine.crash(0);
+        assert_eq!(unfinished.finish().unwrap_err(), Error::Closed);
+        assert_eq!(engine.imports().unwrap(), ["one"]);
+
+        engine.set_faults(FaultPlan { fail_sync: Some(1), ..FaultPlan::default() });
+        engine.ingest("one", &[KeyRange::ALL]).unwrap_err();
+        let engine = engine.crash(keep);
+        engine.ingest("one", &[KeyRange::ALL]).unwrap();
+        let engine = engine.crash(0);
+        for cf in [Cf::Raw, Cf::Lock] {
+            assert_eq!(pairs(&engine.view(), cf, KeyRange::ALL), [(b"new".to_vec(), b"n".to_vec())], "keep {keep}");
+        }
+    }
 }

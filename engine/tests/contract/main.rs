@@ -24,6 +24,7 @@ mod crash;
 mod cursors;
 mod faults;
 mod fixture;
+mod imports;
 mod model;
 mod raft_log;
 mod random;

@@ -87,7 +87,7 @@ package!(replication_modepb, "How far replication reaches over data centres.");
 package!(tikvpb, "TiKV's service, and frames of many messages.");
 package!(tinykvpb, "TinyKV's service, and its messages where they differ from TiKV's.");
 #[cfg(feature = "grpc")]
-package!(nokvpb, "The service between NoKV's nodes. It has no messages of its own, so it needs the feature `grpc`.");
+package!(nokvpb, "The service between NoKV's nodes and its own message; it needs the feature `grpc`.");
 #[cfg(feature = "grpc")]
 package!(schedulerpb, "Placement under TinyKV's name, with placement's messages; it needs the feature `grpc`.");
 

@@ -6,6 +6,8 @@ mod codec;
 mod connect;
 mod counters;
 mod drive;
+mod image_receive;
+mod image_send;
 mod link;
 mod network;
 mod options;

@@ -16,8 +16,10 @@
 //! | `address.rs` | the ids of stores, regions and peers |
 //! | `address_book.rs` | where stores listen, changeable at run time |
 //! | `network.rs` | the seam: [`Network`], [`Inbox`], [`SendRefused`] |
+//! | `image.rs` | images: [`ImageSource`], [`ImageSink`], [`ImageReport`] |
 //! | `memory.rs` | [`memory::MemoryNetwork`]: stores, cuts, clogs, crashes |
 //! | `memory/faults.rs` | its settings: seed, bounds, what may go wrong on a link |
+//! | `memory/image.rs` | images through faulty links |
 //! | `memory/link.rs` | one directed link and its random choices |
 //! | `memory/send.rs` | an endpoint; the fate of a message |
 //! | `memory/deliver.rs` | the steps, and what each of them did |
@@ -31,6 +33,7 @@
 //! | `grpc/backoff.rs` | how long to pause |
 //! | `grpc/connect.rs` | how a channel and a server are set up (the place for TLS) |
 //! | `grpc/receive.rs` | the services that take streams from other nodes |
+//! | `grpc/image_send.rs`, `grpc/image_receive.rs` | an image's own connection, both ends |
 //! | `grpc/counters.rs` | what is counted, and its names |
 //!
 //! # Invariants
@@ -43,12 +46,13 @@
 //! 5. On one link, messages arrive in the order of sending, but for losses, unless a connection is replaced by another
 //!    or the in-memory network was told to reorder. Raft needs none of this.
 //! 6. A message is handed to the inbox only if its envelope is whole and names this store as the receiver.
-//! 7. The in-memory network under one thread is a function of its seed and the calls made.
+//! 7. An image has a connection of its own, so that it never stands in a heartbeat's way; its sender is told exactly once
+//!    how it ended, at the latest after a deadline; at most a few chunks of it are in memory at either end.
+//! 8. The in-memory network under one thread is a function of its seed and the calls made.
 //!
 //! # Deliberately absent
 //! - Acknowledgements, resending, deduplication: raft has them.
-//! - Images (what raft ships to a peer that lags too far): they will have streams of their own, so that they never
-//!   stand in a heartbeat's way. TinyKV's `Snapshot` call is refused with a clear text.
+//! - TinyKV's `Snapshot` call: its files are not ours; it is refused with a clear text.
 //! - TLS and any check of who the other end is: raft ports are for trusted networks until then.
 //! - Compression: payloads are small or incompressible more often than not, and the CPU is the scarce part.
 
@@ -56,9 +60,11 @@ mod address;
 mod address_book;
 #[cfg(feature = "grpc")]
 pub mod grpc;
+mod image;
 pub mod memory;
 mod network;
 
 pub use address::{PeerId, RegionId, StoreId};
 pub use address_book::{AddressBook, BadAddress};
+pub use image::{ImageReport, ImageSink, ImageSource, OutgoingImage};
 pub use network::{Inbox, Network, SendRefused};

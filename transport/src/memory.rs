@@ -3,6 +3,7 @@
 
 mod deliver;
 mod faults;
+mod image;
 mod link;
 mod send;
 
@@ -15,6 +16,7 @@ use parking_lot::Mutex;
 
 pub use deliver::Happening;
 pub use faults::{Delivery, LinkFaults, MemoryOptions};
+use image::Transfer;
 use link::Link;
 pub use send::MemoryEndpoint;
 
@@ -56,6 +58,7 @@ struct Store {
 enum Event {
     Message { from: StoreId, to: StoreId, message: Box<RaftMessage> },
     Unreachable { from: StoreId, to: StoreId },
+    Image(Box<Transfer>),
 }
 
 impl Event {
@@ -63,6 +66,7 @@ impl Event {
         match self {
             Event::Message { from, to, .. } => *from == store || *to == store,
             Event::Unreachable { from, .. } => *from == store,
+            Event::Image(transfer) => transfer.concerns(store),
         }
     }
 }
@@ -109,21 +113,25 @@ impl MemoryNetwork {
     /// Takes `store` down: all that is under way from it and to it vanishes, and its endpoints send nothing any more.
     /// It comes back with a new [`endpoint`](MemoryNetwork::endpoint) and [`attach`](MemoryNetwork::attach).
     pub fn crash(&self, store: StoreId) {
-        let inbox = {
+        let gone = {
             let mut state = self.state.lock();
             let entry = state.stores.entry(store).or_default();
             entry.life += 1;
             let inbox = entry.inbox.take();
-            state.events.retain(|_, event| !event.concerns(store));
+            let (lost, kept) = std::mem::take(&mut state.events).into_iter().partition(|(_, e)| e.concerns(store));
+            state.events = kept;
+            let lost: BTreeMap<(Duration, u64), Event> = lost;
+            let mut images = Vec::new();
             for (_, link) in state.links.iter_mut().filter(|((from, to), _)| *from == store || *to == store) {
                 link.held.clear();
+                images.append(&mut link.held_images);
                 link.queued = 0;
                 link.report_not_before = None;
             }
-            inbox
+            (inbox, lost, images)
         };
-        // Outside of the lock: dropping an inbox may run code of the store's.
-        drop(inbox);
+        // Outside of the lock: dropping an inbox or an image may run code of the stores'.
+        drop(gone);
     }
 
     /// How the link from `from` to `to` is from now on. Messages under way keep the times they have.
@@ -197,6 +205,10 @@ impl State {
         let now = self.now;
         let link = self.link(from, to);
         let released = link.unclog();
+        for transfer in std::mem::take(&mut link.held_images) {
+            self.schedule(now, Event::Image(Box::new(transfer)));
+        }
+        let link = self.link(from, to);
         let timed: Vec<_> = released.into_iter().map(|message| (link.out_of_line(now), message)).collect();
         for (at, message) in timed {
             self.schedule(at, Event::Message { from, to, message: Box::new(message) });

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use nokv_proto::raft_serverpb::RaftMessage;
 
-use crate::StoreId;
+use crate::{ImageSink, OutgoingImage, StoreId};
 
 /// Sends raft messages to other stores. Every call returns at once: a dead or slow store costs its own messages only.
 pub trait Network: Debug + Send + Sync + 'static {
@@ -14,6 +14,11 @@ pub trait Network: Debug + Send + Sync + 'static {
     /// # Errors
     /// The message is dropped and the error says why; the sender tells raft that the peer is unreachable.
     fn send(&self, to: StoreId, message: RaftMessage) -> Result<(), SendRefused>;
+
+    /// Begins to send `message` (which announces an image) and its chunks to the store `to`, on a stream of their own
+    /// and never faster than the receiver takes them. The report is always told, at the latest after the network's own
+    /// deadline.
+    fn send_image(&self, to: StoreId, message: RaftMessage, image: OutgoingImage);
 }
 
 /// Receives what arrives from other stores. Called from network threads; every call returns at once.
@@ -23,6 +28,12 @@ pub trait Inbox: Debug + Send + Sync + 'static {
 
     /// Messages to `store` were lost (connection refused or broken); told at most once per connection attempt.
     fn unreachable(&self, store: StoreId);
+
+    /// An image begins to arrive, announced by `message`; its chunks go to the sink. May wait for the disk.
+    ///
+    /// # Errors
+    /// It is not taken, now or at all; the text says why and goes back to the sender.
+    fn image(&self, message: RaftMessage) -> Result<Box<dyn ImageSink>, String>;
 }
 
 /// Why a message was not queued. Whatever the reason, the message is gone and raft will send what is still needed.

@@ -83,10 +83,14 @@ pub(super) struct NodeCounters {
     pub(super) refused_other_store: Counter,
     pub(super) refused_malformed: Counter,
     pub(super) images_refused: Counter,
+    pub(super) images_sent: Counter,
+    pub(super) images_failed: Counter,
+    pub(super) images_received: Counter,
+    pub(super) image_sent_bytes: Counter,
 }
 
 impl NodeCounters {
-    pub(super) fn samples(&self) -> [Sample; 7] {
+    pub(super) fn samples(&self) -> [Sample; 11] {
         let sample = |name, reason, counter: &Counter| Sample { name, reason, store: None, value: counter.get() };
         let refused = |reason, counter| sample("transport_refused_streams_total", Some(reason), counter);
         [
@@ -97,6 +101,10 @@ impl NodeCounters {
             refused("other_store", &self.refused_other_store),
             refused("malformed", &self.refused_malformed),
             refused("image", &self.images_refused),
+            sample("transport_images_sent_total", None, &self.images_sent),
+            sample("transport_images_failed_total", None, &self.images_failed),
+            sample("transport_images_received_total", None, &self.images_received),
+            sample("transport_image_sent_bytes_total", None, &self.image_sent_bytes),
         ]
     }
 }

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use nokv_proto::raft_serverpb::RaftMessage;
 use parking_lot::{Mutex, RwLock};
 use slog::{Logger, o};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::counters::{NodeCounters, Sample};
@@ -17,7 +17,7 @@ use super::drive::Driver;
 use super::link::{Link, LinkState};
 use super::options::GrpcOptions;
 use super::receive::RaftTransportService;
-use crate::{AddressBook, Inbox, Network, SendRefused, StoreId};
+use crate::{AddressBook, Inbox, Network, OutgoingImage, SendRefused, StoreId};
 
 /// The network of one node over gRPC: one task, one bounded queue and one stream for each store it has sent to.
 pub struct GrpcNetwork {
@@ -27,9 +27,13 @@ pub struct GrpcNetwork {
     pub(super) logger: Logger,
     /// True once the node shuts down: streams from other stores end.
     pub(super) stopping: watch::Sender<bool>,
-    book: AddressBook,
+    pub(super) book: AddressBook,
+    pub(super) runtime: Handle,
+    /// One for each image that may be under way.
+    pub(super) image_permits: Arc<Semaphore>,
     inbox: Arc<InboxSlot>,
-    runtime: Handle,
+    /// Of this network itself, for the tasks that send images.
+    this: Weak<GrpcNetwork>,
     links: RwLock<BTreeMap<StoreId, Driven>>,
 }
 
@@ -62,7 +66,9 @@ impl GrpcNetwork {
         runtime: Handle,
         logger: &Logger,
     ) -> Arc<GrpcNetwork> {
-        Arc::new(GrpcNetwork {
+        Arc::new_cyclic(|this| GrpcNetwork {
+            this: this.clone(),
+            image_permits: Arc::new(Semaphore::new(options.images_sending_max)),
             store,
             options,
             counters: NodeCounters::default(),
@@ -169,6 +175,13 @@ impl Network for GrpcNetwork {
             self.counters.dropped_unknown_store.increment();
         }
         sent
+    }
+
+    fn send_image(&self, to: StoreId, message: RaftMessage, image: OutgoingImage) {
+        // Without a strong handle the network is being dropped, and the image with it.
+        if let Some(this) = self.this.upgrade() {
+            this.begin_image(to, message, image);
+        }
     }
 }
 

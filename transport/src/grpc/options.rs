@@ -27,6 +27,14 @@ pub struct GrpcOptions {
     pub backoff_min: Duration,
     /// … up to this. Each pause is shortened at random by up to a half, so that stores do not dial in step.
     pub backoff_max: Duration,
+    /// The most images that are sent at the same time; a further one fails at once, and raft asks for it again.
+    pub images_sending_max: usize,
+    /// How fast each image is sent, in bytes a second. 0 = as fast as the receiver takes it.
+    pub image_bytes_per_s_max: u64,
+    /// An image of which nothing moves for this long has failed.
+    pub image_stall_timeout: Duration,
+    /// An image that is not there after this has failed.
+    pub image_timeout: Duration,
 }
 
 impl Default for GrpcOptions {
@@ -42,6 +50,10 @@ impl Default for GrpcOptions {
             stall_timeout: Duration::from_secs(5),
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
+            images_sending_max: 4,
+            image_bytes_per_s_max: 100 << 20,
+            image_stall_timeout: Duration::from_secs(30),
+            image_timeout: Duration::from_secs(600),
         }
     }
 }

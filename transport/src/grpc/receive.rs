@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
+use nokv_proto::nokvpb::ImageChunk;
 use nokv_proto::nokvpb::raft_transport_server::{RaftTransport, RaftTransportServer};
 use nokv_proto::raft_serverpb::{Done, RaftMessage};
 use nokv_proto::tikvpb::BatchRaftMessage;
@@ -17,8 +18,8 @@ use crate::{Inbox, StoreId};
 /// The service `nokvpb.RaftTransport`, and the node-to-node part of `tinykvpb.TinyKv`. Clones are the same service.
 #[derive(Clone, Debug)]
 pub struct RaftTransportService {
-    network: Arc<GrpcNetwork>,
-    inbox: Arc<dyn Inbox>,
+    pub(super) network: Arc<GrpcNetwork>,
+    pub(super) inbox: Arc<dyn Inbox>,
 }
 
 impl RaftTransportService {
@@ -100,7 +101,7 @@ impl RaftTransportService {
     }
 
     /// Whether the envelope is whole and for this store; who sent it. What is inside is for the region to check.
-    fn check(&self, message: &RaftMessage) -> Result<StoreId, Status> {
+    pub(super) fn check(&self, message: &RaftMessage) -> Result<StoreId, Status> {
         let counters = &self.network.counters;
         let (Some(from), Some(to)) = (&message.from_peer, &message.to_peer) else {
             counters.refused_malformed.increment();
@@ -137,5 +138,9 @@ impl RaftTransport for RaftTransportService {
     async fn stream(&self, request: Request<Streaming<BatchRaftMessage>>) -> Result<Response<Done>, Status> {
         let messages = request.into_inner().map(|item| item.map(|batch| batch.msgs));
         self.receive(messages).await.map(Response::new)
+    }
+
+    async fn image(&self, request: Request<Streaming<ImageChunk>>) -> Result<Response<Done>, Status> {
+        self.receive_image(request.into_inner()).await.map(Response::new)
     }
 }

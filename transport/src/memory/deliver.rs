@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nokv_proto::raft_serverpb::RaftMessage;
 
+use super::image::Transfer;
 use super::{Event, MemoryNetwork, State};
 use crate::{Inbox, StoreId};
 
@@ -87,14 +88,22 @@ pub(super) struct Step {
 enum Call {
     Message(Arc<dyn Inbox>, Box<RaftMessage>),
     Unreachable(Arc<dyn Inbox>, StoreId),
+    /// Without an inbox it is lost: dropping it tells its sender.
+    Image(Option<Arc<dyn Inbox>>, Box<Transfer>),
 }
 
 impl Step {
+    pub(super) fn image(happening: Happening, inbox: Option<Arc<dyn Inbox>>, transfer: Option<Box<Transfer>>) -> Step {
+        Step { happening, call: transfer.map(|transfer| Call::Image(inbox, transfer)) }
+    }
+
     /// Calls the inbox. Not under the network's lock.
     pub(super) fn finish(self) -> Happening {
         match self.call {
             Some(Call::Message(inbox, message)) => inbox.raft_message(*message),
             Some(Call::Unreachable(inbox, store)) => inbox.unreachable(store),
+            Some(Call::Image(Some(inbox), transfer)) => transfer.advance(inbox.as_ref()),
+            Some(Call::Image(None, transfer)) => drop(transfer),
             None => {}
         }
         self.happening
@@ -112,6 +121,7 @@ impl State {
         let event = self.events.remove(&key)?;
         Some(match event {
             Event::Message { from, to, message } => self.arrive(from, to, message),
+            Event::Image(transfer) => self.image_arrives(transfer),
             Event::Unreachable { from, to } => {
                 let call = self.inbox(from).map(|inbox| Call::Unreachable(inbox, to));
                 Step { happening: Happening::ReportedUnreachable { from, to }, call }
@@ -140,7 +150,7 @@ impl State {
         Step { happening: Happening::Delivered { from, to }, call: Some(Call::Message(inbox, message)) }
     }
 
-    fn inbox(&self, store: StoreId) -> Option<Arc<dyn Inbox>> {
+    pub(super) fn inbox(&self, store: StoreId) -> Option<Arc<dyn Inbox>> {
         self.stores.get(&store).and_then(|store| store.inbox.clone())
     }
 }

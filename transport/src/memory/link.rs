@@ -9,6 +9,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
 use super::faults::LinkFaults;
+use super::image::Transfer;
 use crate::StoreId;
 
 /// The state of one directed link.
@@ -20,6 +21,7 @@ pub(super) struct Link {
     /// Nothing passes for now: everything is held until the link is unclogged.
     pub(super) clogged: bool,
     pub(super) held: Vec<RaftMessage>,
+    pub(super) held_images: Vec<Transfer>,
     /// Messages under way or held; what the bound is about.
     pub(super) queued: usize,
     /// The sender is not told before this that the receiver is unreachable; none: it may be told at once.
@@ -36,6 +38,7 @@ impl Link {
             cut: false,
             clogged: false,
             held: Vec::new(),
+            held_images: Vec::new(),
             queued: 0,
             report_not_before: None,
             line: Duration::ZERO,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nokv_proto::raft_serverpb::RaftMessage;
 
 use super::{Delivery, Event, MemoryNetwork, State};
-use crate::{Network, SendRefused, StoreId};
+use crate::{Network, OutgoingImage, SendRefused, StoreId};
 
 /// One store's access to a [`MemoryNetwork`], for one life of the store.
 #[derive(Debug)]
@@ -20,19 +20,28 @@ impl MemoryEndpoint {
     pub(super) fn new(network: MemoryNetwork, store: StoreId, life: u64) -> MemoryEndpoint {
         MemoryEndpoint { network, store, life }
     }
+
+    fn is_alive(&self) -> bool {
+        self.network.state.lock().stores.get(&self.store).is_some_and(|store| store.life == self.life)
+    }
 }
 
 impl Network for MemoryEndpoint {
     fn send(&self, to: StoreId, message: RaftMessage) -> Result<(), SendRefused> {
-        let mut state = self.network.state.lock();
-        let alive = state.stores.get(&self.store).is_some_and(|store| store.life == self.life);
-        if !alive {
+        if !self.is_alive() {
             return Err(SendRefused::Disconnected);
         }
+        let mut state = self.network.state.lock();
         state.send(self.store, to, message)?;
         drop(state);
         self.network.deliver_if_instant();
         Ok(())
+    }
+
+    fn send_image(&self, to: StoreId, message: RaftMessage, image: OutgoingImage) {
+        if self.is_alive() {
+            self.network.begin_image(self.store, to, message, image);
+        }
     }
 }
 

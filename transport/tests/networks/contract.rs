@@ -155,6 +155,7 @@ macro_rules! contract {
             dead_stores_cost_the_others_nothing,
             losses_are_reported_and_a_store_that_comes_back_is_found
         );
+        $crate::images::contract!($rig);
     };
     ($rig:ty, $($case:ident),+) => {
         $(

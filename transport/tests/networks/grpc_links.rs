@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nokv_proto::nokvpb::ImageChunk;
 use nokv_proto::nokvpb::raft_transport_server::{RaftTransport, RaftTransportServer};
 use nokv_proto::raft_serverpb::Done;
 use nokv_proto::tikvpb::BatchRaftMessage;
@@ -82,6 +83,11 @@ struct Stuck {
 impl RaftTransport for Stuck {
     async fn stream(&self, request: Request<Streaming<BatchRaftMessage>>) -> Result<Response<Done>, Status> {
         let _unread = (request, Arc::clone(&self.open_streams));
+        std::future::pending().await
+    }
+
+    async fn image(&self, request: Request<Streaming<ImageChunk>>) -> Result<Response<Done>, Status> {
+        let _unread = request;
         std::future::pending().await
     }
 }

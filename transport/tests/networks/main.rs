@@ -11,6 +11,7 @@ mod grpc_links;
 mod grpc_receive;
 #[cfg(feature = "grpc")]
 mod grpc_rig;
+mod images;
 mod memory_faults;
 mod memory_rig;
 mod recorder;

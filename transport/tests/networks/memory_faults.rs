@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::memory::{Delivery, Happening, LinkFaults, MemoryEndpoint, MemoryNetwork, MemoryOptions};
-use nokv_transport::{Inbox, Network, SendRefused, StoreId};
+use nokv_transport::{ImageSink, Inbox, Network, SendRefused, StoreId};
 
 use crate::contract::{ONE, THREE, TWO};
 use crate::recorder::{Bell, Recorder, message};
@@ -285,6 +285,10 @@ impl Inbox for Echo {
 
     fn unreachable(&self, store: StoreId) {
         panic!("{store} is up");
+    }
+
+    fn image(&self, _: RaftMessage) -> Result<Box<dyn ImageSink>, String> {
+        Err("an echo keeps nothing".to_owned())
     }
 }
 

@@ -6,7 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use nokv_proto::metapb::Peer;
 use nokv_proto::raft_serverpb::RaftMessage;
-use nokv_transport::{Inbox, StoreId};
+use nokv_transport::{ImageSink, Inbox, StoreId};
+
+use crate::images::{KeepingSink, Received};
 
 /// Rings whenever any recorder of a rig was told something.
 #[derive(Debug, Default)]
@@ -34,6 +36,7 @@ impl Bell {
 pub struct Recorder {
     bell: Arc<Bell>,
     told: Mutex<(Vec<u64>, BTreeMap<StoreId, usize>)>,
+    images: Received,
 }
 
 impl Recorder {
@@ -43,6 +46,11 @@ impl Recorder {
 
     pub fn numbers(&self) -> Vec<u64> {
         self.told.lock().unwrap().0.clone()
+    }
+
+    /// The images that arrived whole: the number of the message about each, and its chunks.
+    pub fn images(&self) -> Vec<(u64, Vec<bytes::Bytes>)> {
+        self.images.lock().unwrap().clone()
     }
 
     pub fn count(&self) -> usize {
@@ -63,6 +71,10 @@ impl Inbox for Recorder {
     fn unreachable(&self, store: StoreId) {
         *self.told.lock().unwrap().1.entry(store).or_default() += 1;
         self.bell.ring();
+    }
+
+    fn image(&self, message: RaftMessage) -> Result<Box<dyn ImageSink>, String> {
+        KeepingSink::begin(number(&message), &self.images)
     }
 }
 

@@ -56,15 +56,16 @@ fn write_first_day(log: &dyn RaftLog, store: StoreId, regions: &[&Region]) -> Re
     batch.data.put(Cf::Raft, &raft_keys::store_ident_key(), &ident.encode());
     for region in regions {
         let record = RegionRecord { liveness: Liveness::Normal, region: Region::clone(region) };
-        batch.data.put(Cf::Raft, &raft_keys::region_state_key(region.id), &record.encode());
-        batch.data.put(Cf::Raft, &raft_keys::apply_state_key(region.id), &ApplyRecord::initial().encode());
+        record.put(&mut batch.data);
+        ApplyRecord::initial().put(region.region_id(), &mut batch.data);
         batch.ops.push(LogOp::State { group: region.id, state: encode_hard_state(&initial_hard_state()) });
     }
     Ok(log.write(&batch, true)?)
 }
 
 /// The directory wins over the topology file, so the file must describe the same regions and peers, as they are or as
-/// they were before they split: regions that it does not name must have come from those that it does.
+/// they were once: a region that it does not name must have come by a split or a change of members, and one that it names
+/// must be here, or have been.
 fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store: StoreId) -> Result<(), StoreError> {
     let mismatch = |what: String| {
         Err(StoreError::Mismatch(format!(
@@ -76,20 +77,18 @@ fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store
         let Some(record) = kept.get(&region.region_id()) else {
             return mismatch(format!("region {} is not in the directory", region.id));
         };
-        if record.region.peer_on(store) != region.peer_on(store) {
+        let (kept, wanted) = (record.region.epoch(), region.epoch());
+        if kept.conf_ver == wanted.conf_ver && record.region.peer_on(store) != region.peer_on(store) {
             return mismatch(format!("region {} has another peer here", region.id));
         }
-        let same_epoch = record.region.epoch() == region.epoch();
-        if same_epoch && (record.region.range() != region.range() || record.region.peers != region.peers) {
+        if kept == wanted && (record.region.range() != region.range() || record.region.peers != region.peers) {
             return mismatch(format!("region {} has another range or other members", region.id));
         }
     }
     let known = |id: &RegionId| wanted.iter().any(|region| region.region_id() == *id);
-    let moved =
-        |region: &&Region| kept.get(&region.region_id()).is_some_and(|record| record.region.epoch() != region.epoch());
-    let has_split = wanted.iter().any(moved);
-    match kept.keys().find(|id| !known(id) && !has_split) {
-        Some(extra) => mismatch(format!("the directory holds region {extra}, which the topology does not name")),
+    let first_epoch = |record: &RegionRecord| record.region.epoch().version <= 1 && record.region.epoch().conf_ver <= 1;
+    match kept.iter().find(|(id, record)| !known(id) && first_epoch(record)) {
+        Some((extra, _)) => mismatch(format!("the directory holds region {extra}, which the topology does not name")),
         None => Ok(()),
     }
 }

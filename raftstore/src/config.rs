@@ -36,6 +36,20 @@ pub struct Config {
     pub cache_bytes_max: usize,
     /// Entries applied by every replica that may stay in the log before they are cut. Default 4,096.
     pub log_entries_slack: u64,
+    /// Entries in a region's log beyond which it is cut although a peer has not got them: that peer gets an image.
+    /// Default 65,536.
+    pub log_entries_max: u64,
+    /// The same in bytes, about. Default 64 MiB.
+    pub log_bytes_max: u64,
+    /// Regions of a raft loop that hold a view for images at the same time. Default 4.
+    pub images_ready_max: usize,
+    /// How long an image may be sent to further peers after it was made; its view keeps space from being freed.
+    /// Default 60 s.
+    pub image_age_max: Duration,
+    /// Images that the store takes in at the same time; further ones are refused, and come again. Default 4.
+    pub images_receiving_max: usize,
+    /// Size of an image's chunk in bytes (one record may exceed it). Default 512 KiB.
+    pub image_chunk_bytes: usize,
     /// Raft loops (threads); each owns the regions whose id falls to it. Default 1.
     pub raft_loops: usize,
 }
@@ -58,6 +72,12 @@ impl Default for Config {
             mailbox_messages_max: 65_536,
             cache_bytes_max: 4 << 20,
             log_entries_slack: 4_096,
+            log_entries_max: 65_536,
+            log_bytes_max: 64 << 20,
+            images_ready_max: 4,
+            image_age_max: Duration::from_secs(60),
+            images_receiving_max: 4,
+            image_chunk_bytes: 512 << 10,
             raft_loops: 1,
         }
     }

@@ -85,6 +85,20 @@ pub fn split(epoch: RegionEpoch, regions: &[Region]) -> Vec<u8> {
     data
 }
 
+/// The context of a membership entry: the epoch under which it was decided, and the region that results.
+pub fn members_context(epoch: RegionEpoch, region: &Region) -> Vec<u8> {
+    let mut context = Vec::new();
+    put_epoch(&mut context, epoch);
+    region.encode(&mut context).expect("a Vec grows as needed");
+    context
+}
+
+/// Reads what [`members_context`] wrote; `None` if it is not of that shape.
+pub fn decode_members_context(mut context: &[u8]) -> Option<(RegionEpoch, Region)> {
+    let epoch = get_epoch(&mut context)?;
+    Some((epoch, Region::decode(context).ok()?))
+}
+
 /// Whether an entry of this data changes the region's range: until it is applied, other regions may come to own a part
 /// of what this one owned, and a lease says nothing about them.
 pub fn changes_range(data: &[u8]) -> bool {

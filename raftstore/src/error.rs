@@ -53,6 +53,14 @@ pub enum RegionError {
     /// that is not idempotent must first find out.
     #[error("the leader changed while the request was under way; whether it took effect is unknown")]
     StaleCommand,
+    /// The members cannot be changed as asked. Do what the reason says; the same request again helps only if it says so.
+    #[error("the members of region {region} were not changed: {reason}")]
+    MembersRefused {
+        /// The region.
+        region: RegionId,
+        /// Why, for a person.
+        reason: String,
+    },
     /// A bound was reached. Wait `backoff_ms` and try again.
     #[error("server is busy: {reason}; try again in {backoff_ms} ms")]
     ServerIsBusy {
@@ -104,6 +112,8 @@ impl From<RegionError> for errorpb::Error {
             RegionError::ServerIsBusy { reason, backoff_ms } => {
                 out.server_is_busy = Some(errorpb::ServerIsBusy { reason, backoff_ms, ..Default::default() });
             }
+            // kvproto has no place for it but the text.
+            RegionError::MembersRefused { .. } => {}
             RegionError::RaftEntryTooLarge { region, entry_bytes, .. } => {
                 out.raft_entry_too_large =
                     Some(errorpb::RaftEntryTooLarge { region_id: region.0, entry_size: entry_bytes });

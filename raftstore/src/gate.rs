@@ -15,6 +15,7 @@ use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_transport::{RegionId, StoreId};
 use parking_lot::RwLock;
 
+use crate::admission::Admissions;
 use crate::{MonotonicTime, RegionError, RegionExt};
 
 /// Part of a peer in its group.
@@ -158,13 +159,20 @@ pub struct RegionStatus {
 #[derive(Debug)]
 pub struct Gates {
     store: StoreId,
-    gates: RwLock<BTreeMap<RegionId, Arc<Gate>>>,
+    table: RwLock<Table>,
+}
+
+/// What one lock holds, so that a replica is admitted or not at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) gates: BTreeMap<RegionId, Arc<Gate>>,
+    pub(crate) admissions: Admissions,
 }
 
 impl Gates {
     /// No region yet.
     pub fn new(store: StoreId) -> Self {
-        Self { store, gates: RwLock::default() }
+        Self { store, table: RwLock::default() }
     }
 
     /// Whose regions these are.
@@ -172,9 +180,13 @@ impl Gates {
         self.store
     }
 
+    pub(crate) fn table(&self) -> &RwLock<Table> {
+        &self.table
+    }
+
     /// Adds a region.
     pub fn insert(&self, region: RegionId, gate: Arc<Gate>) {
-        self.gates.write().insert(region, gate);
+        self.table.write().gates.insert(region, gate);
     }
 
     /// The gate of `region`.
@@ -182,12 +194,12 @@ impl Gates {
     /// # Errors
     /// [`RegionError::RegionNotFound`].
     pub fn get(&self, region: RegionId) -> Result<Arc<Gate>, RegionError> {
-        self.gates.read().get(&region).cloned().ok_or(RegionError::RegionNotFound { region })
+        self.table.read().gates.get(&region).cloned().ok_or(RegionError::RegionNotFound { region })
     }
 
     /// Every gate, by region id.
     pub fn all(&self) -> Vec<Arc<Gate>> {
-        self.gates.read().values().cloned().collect()
+        self.table.read().gates.values().cloned().collect()
     }
 
     /// Finds the gate that `context` means and checks all that it claims, in the wire's order, short of the keys.

@@ -11,7 +11,7 @@ use nokv_transport::{RegionId, StoreId};
 
 use crate::gate::{Gate, GateState, Gates, RegionStatus, RequestContext, Role};
 use crate::mailboxes::Mailboxes;
-use crate::message::{Mailbox, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter};
+use crate::message::{Mailbox, MembersRequest, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter};
 use crate::metrics::RaftMetrics;
 use crate::{Clock, Config, RegionError, RegionExt};
 
@@ -189,6 +189,17 @@ impl<E: Engine> Raftstore<E> {
     pub async fn split(&self, request: SplitRequest) -> Result<(), RegionError> {
         let (waiter, told) = Waiter::new(Box::new(()));
         self.mailbox(request.region_id).offer(StoreMessage::Split(request, waiter))?;
+        told.await.unwrap_or(Err(RegionError::StaleCommand))
+    }
+
+    /// Changes a region's members. Resolves when this store has applied it; a joint change is left by itself afterwards.
+    ///
+    /// # Errors
+    /// [`RegionError::MembersRefused`] with a reason; [`RegionError::StaleCommand`] = it may or may not happen; every other
+    /// = it did not.
+    pub async fn change_members(&self, request: MembersRequest) -> Result<(), RegionError> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        self.mailbox(request.region_id).offer(StoreMessage::ChangeMembers(request, waiter))?;
         told.await.unwrap_or(Err(RegionError::StaleCommand))
     }
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use nokv_proto::raft_serverpb::RaftMessage;
-use nokv_transport::{Inbox, RegionId, StoreId};
+use nokv_transport::{ImageSink, Inbox, RegionId, StoreId};
 
+use crate::image::ImageDoor;
 use crate::mailboxes::Mailboxes;
 use crate::message::StoreMessage;
 
@@ -13,11 +14,12 @@ use crate::message::StoreMessage;
 #[derive(Clone, Debug)]
 pub struct StoreInbox {
     mailboxes: Arc<Mailboxes>,
+    images: Arc<dyn ImageDoor>,
 }
 
 impl StoreInbox {
-    pub(crate) fn new(mailboxes: Arc<Mailboxes>) -> Self {
-        Self { mailboxes }
+    pub(crate) fn new(mailboxes: Arc<Mailboxes>, images: Arc<dyn ImageDoor>) -> Self {
+        Self { mailboxes, images }
     }
 }
 
@@ -31,5 +33,9 @@ impl Inbox for StoreInbox {
         for mailbox in self.mailboxes.all() {
             let _ = mailbox.offer(StoreMessage::Unreachable(store));
         }
+    }
+
+    fn image(&self, message: RaftMessage) -> Result<Box<dyn ImageSink>, String> {
+        self.images.begin(message)
     }
 }

@@ -22,7 +22,9 @@
 //! | [`message`], [`mailboxes`] | what a raft loop is told; its mailbox, and which one |
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
-//! | [`store`] | the peers of one loop; a round's three steps |
+//! | [`image`] | a region's data on its way to a peer that lags too far |
+//! | `admission` | which replicas a store may come to hold |
+//! | `store/` | the peers of one loop; a round's three steps |
 //! | [`round`] | a round's effects, as data |
 //! | [`raft_loop`], [`apply`] | the two threads; `apply/run.rs` is the second one's loop |
 //! | [`entry`] | what a log entry carries |
@@ -40,6 +42,7 @@
 //!
 //! Absent on purpose: commands (what is replicated is effects), clocks, files, randomness (all are arguments).
 
+mod admission;
 pub mod apply;
 mod bootstrap;
 pub mod config;
@@ -48,6 +51,7 @@ pub mod entry;
 pub mod error;
 pub mod gate;
 pub mod handle;
+pub mod image;
 pub mod inbox;
 pub mod lease;
 pub mod log_cache;
@@ -72,7 +76,7 @@ pub use error::{RegionError, StoreError};
 pub use gate::{RegionStatus, RequestContext, Role};
 pub use handle::{Raftstore, RegionView};
 pub use inbox::StoreInbox;
-pub use message::{NewRegion, Proposal, SplitRequest};
+pub use message::{MemberChange, MembersRequest, NewRegion, Proposal, SplitRequest};
 pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
 pub use time::{Clock, MonotonicTime};

@@ -1,16 +1,17 @@
 //! One region's raft log as raft-rs wants to see it: entries from memory or disk, terms, hard state and members.
 //! It reads; it never writes: what raft wants written leaves as data, in the round's batch.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use nokv_engine::{LogBatch, LogEntry, LogOp, RaftLog};
-use nokv_proto::metapb::{PeerRole, Region};
+use nokv_proto::metapb::{Peer, PeerRole, Region};
 use nokv_transport::RegionId;
 use protobuf::Message as _;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
-use crate::log_cache::LogCache;
+use crate::log_cache::{LogCache, entry_bytes};
 use crate::records::{ApplyRecord, INITIAL_INDEX, decode_hard_state, encode_hard_state, initial_hard_state};
 use crate::{RegionExt, StoreError};
 
@@ -31,6 +32,12 @@ pub struct LogStorage {
     last_term: u64,
     hard_state: HardState,
     conf_state: ConfState,
+    /// About how many bytes the entries take that are not cut.
+    bytes: u64,
+    /// What raft may send to a peer that needs entries before the cut.
+    image: Option<Snapshot>,
+    /// raft wants an image that is not there.
+    image_wanted: Cell<bool>,
 }
 
 impl LogStorage {
@@ -45,6 +52,8 @@ impl LogStorage {
             Some(bytes) => decode_hard_state(&bytes).ok_or(unreadable)?,
             // A region born of a split has none before it first votes or appends.
             None if apply.applied_index == INITIAL_INDEX => initial_hard_state(),
+            // One that waits for its first image may have voted, or not.
+            None if apply.applied_index == 0 => HardState::default(),
             None => return Err(unreadable),
         };
         let next = apply.truncated_index + 1;
@@ -66,6 +75,9 @@ impl LogStorage {
             last_term: 0,
             hard_state,
             conf_state: conf_state(region),
+            bytes: 0,
+            image: None,
+            image_wanted: Cell::new(false),
         };
         storage.last_term = storage.term(last_index).map_err(|error| storage.fault(&error))?;
         Ok(storage)
@@ -79,6 +91,7 @@ impl LogStorage {
             .map(|entry| Ok(LogEntry { index: entry.index, encoded: entry.write_to_bytes()?.into() }))
             .collect::<Result<Vec<_>, protobuf::ProtobufError>>()
             .map_err(|error| StoreError::Raft { region: self.region, reason: error.to_string() })?;
+        self.bytes += entries.iter().map(|entry| entry_bytes(entry) as u64).sum::<u64>();
         batch.ops.push(LogOp::Append { group: self.region.0, entries: encoded, stale_last: self.last_index });
         self.cache.append(entries);
         (self.last_index, self.last_term) = (last.index, last.term);
@@ -97,9 +110,45 @@ impl LogStorage {
             return;
         }
         batch.ops.push(LogOp::Cut { group: self.region.0, from: self.disk_first, to: index + 1 });
+        // As if all entries were of one size: the bound on bytes need not be exact.
+        let (left, all) = (self.last_index.saturating_sub(index), (self.last_index - self.truncated_index).max(1));
+        self.bytes = (u128::from(self.bytes) * u128::from(left) / u128::from(all)) as u64;
         (self.truncated_index, self.truncated_term) = (index, term);
         self.disk_first = index + 1;
         self.cache.shrink(index, 0);
+    }
+
+    /// Begins anew behind an image: nothing of the log before it is left.
+    pub fn reset(&mut self, snapshot: &Snapshot, batch: &mut LogBatch) {
+        self.remove(batch);
+        let metadata = snapshot.get_metadata();
+        (self.truncated_index, self.truncated_term) = (metadata.index, metadata.term);
+        (self.last_index, self.last_term) = (metadata.index, metadata.term);
+        self.disk_first = metadata.index + 1;
+        self.conf_state = metadata.get_conf_state().clone();
+        self.cache = LogCache::default();
+        self.bytes = 0;
+        self.image = None;
+    }
+
+    /// Removes the log and the hard state from disk.
+    pub fn remove(&self, batch: &mut LogBatch) {
+        batch.ops.push(LogOp::Remove { group: self.region.0, first: self.disk_first, last: self.last_index });
+    }
+
+    /// Whether raft wants an image that is not there; it asks again.
+    pub fn take_image_wanted(&self) -> bool {
+        self.image_wanted.take()
+    }
+
+    /// What raft may send from now on.
+    pub fn set_image(&mut self, image: Option<Snapshot>) {
+        self.image = image;
+    }
+
+    /// About how many bytes the log takes; what was there before a restart is not counted.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Frees cached entries up to `up_to` beyond `bytes_max`.
@@ -186,9 +235,18 @@ impl Storage for LogStorage {
         Ok(self.last_index)
     }
 
-    /// The log is cut only below what every member holds, so no member ever needs an image.
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    /// The image on the shelf, if it is any good for the peer `to`: a member in it, and not before the log's beginning.
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let good = |image: &&Snapshot| {
+            let metadata = image.get_metadata();
+            let members = metadata.get_conf_state();
+            let named = [members.get_voters(), members.get_learners(), members.get_voters_outgoing()];
+            metadata.index >= request_index.max(self.truncated_index) && named.iter().any(|ids| ids.contains(&to))
+        };
+        self.image.as_ref().filter(good).cloned().ok_or_else(|| {
+            self.image_wanted.set(true);
+            raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable)
+        })
     }
 }
 
@@ -196,11 +254,19 @@ fn other(error: impl std::error::Error + Send + Sync + 'static) -> raft::Error {
     raft::Error::Store(StorageError::Other(Box::new(error)))
 }
 
-fn conf_state(region: &Region) -> ConfState {
-    let learner = PeerRole::Learner as i32;
-    let ids = |wanted: bool| region.peers.iter().filter(|p| (p.role == learner) == wanted).map(|p| p.id).collect();
+/// A region's members as raft knows them.
+pub(crate) fn conf_state(region: &Region) -> ConfState {
+    let ids = |wanted: &[PeerRole]| -> Vec<u64> {
+        let is_wanted = |peer: &&Peer| wanted.contains(&peer.role());
+        region.peers.iter().filter(is_wanted).map(|peer| peer.id).collect()
+    };
+    let is_joint = region.peers.iter().any(|p| matches!(p.role(), PeerRole::IncomingVoter | PeerRole::DemotingVoter));
     let mut state = ConfState::default();
-    state.set_voters(ids(false));
-    state.set_learners(ids(true));
+    state.set_voters(ids(&[PeerRole::Voter, PeerRole::IncomingVoter]));
+    state.set_learners(ids(&[PeerRole::Learner]));
+    if is_joint {
+        state.set_voters_outgoing(ids(&[PeerRole::Voter, PeerRole::DemotingVoter]));
+        state.set_learners_next(ids(&[PeerRole::DemotingVoter]));
+    }
     state
 }

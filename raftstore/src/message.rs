@@ -13,6 +13,7 @@ use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, RegionId, StoreId};
 
 use crate::apply::Applied;
+use crate::image::{ArrivedImage, Image};
 use crate::{MonotonicTime, RegionError};
 
 /// A message to a raft loop.
@@ -32,6 +33,28 @@ pub enum StoreMessage {
     Applied(Vec<Applied>),
     /// Split a region.
     Split(SplitRequest, Waiter),
+    /// Change a region's members.
+    ChangeMembers(MembersRequest, Waiter),
+    /// An image has arrived and is durable.
+    Image(Box<ArrivedImage>),
+    /// An image that raft asked for is made, or could not be.
+    ImageMade {
+        /// The region.
+        region: RegionId,
+        /// The image.
+        image: Option<Image>,
+    },
+    /// Sending an image is over.
+    ImageSent {
+        /// The region.
+        region: RegionId,
+        /// The peer that it was sent to.
+        peer: PeerId,
+        /// Whether the peer's store has all of it.
+        arrived: bool,
+    },
+    /// The data of a removed replica is gone.
+    Cleared(RegionId),
     /// Give the leadership of a region to the peer on `to`, or to the best follower.
     TransferLeader {
         /// The region.
@@ -90,6 +113,42 @@ pub struct NewRegion {
     pub start_key: Bytes,
     /// The ids of its peers, never used before, in the order of the parent's members.
     pub peer_ids: Vec<PeerId>,
+}
+
+/// A region is to get other members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MembersRequest {
+    /// The region.
+    pub region_id: RegionId,
+    /// Its epoch; refused if it has moved.
+    pub epoch: RegionEpoch,
+    /// One change is made at once; several are made together, by joint consensus.
+    pub changes: Vec<MemberChange>,
+    /// Do it even if that loses the quorum of those that are known to be up, or adds a voter that has nothing yet.
+    pub forced: bool,
+}
+
+/// A change of one member.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MemberChange {
+    /// A new peer, with an id never used before, that gets everything and decides nothing.
+    AddLearner {
+        /// Its store, which has no peer of the region.
+        store: StoreId,
+        /// Its id.
+        peer: PeerId,
+    },
+    /// A learner that has caught up becomes a voter. (With `forced`, also a peer that is no member yet.)
+    AddVoter {
+        /// Its store.
+        store: StoreId,
+        /// Its id.
+        peer: PeerId,
+    },
+    /// A voter becomes a learner.
+    Demote(PeerId),
+    /// A member goes. Among several changes, only learners go.
+    Remove(PeerId),
 }
 
 /// Who waits for a proposal's fate.

@@ -1,15 +1,17 @@
 //! Brings a store up: reads its regions, builds their peers and appliers, one set for each raft loop. The node then
 //! gives each set a thread (`start`); the simulator drives the sets itself.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nokv_engine::{Engine, RaftLog};
-use nokv_transport::{Network, StoreId};
+use nokv_transport::{Network, RegionId, StoreId};
 
-use crate::apply::{Applier, ApplyTask, run_apply_loop};
+use crate::apply::{Applier, ApplyTask, resume, run_apply_loop};
 use crate::bootstrap::load_regions;
 use crate::gate::Gates;
 use crate::handle::Raftstore;
+use crate::image::EngineDoor;
 use crate::inbox::StoreInbox;
 use crate::mailboxes::{Mailboxes, home_loop};
 use crate::message::{Mailbox, MailboxReceiver, mailbox};
@@ -17,7 +19,7 @@ use crate::metrics::RaftMetrics;
 use crate::peer::Peer;
 use crate::peer_context::PeerContext;
 use crate::raft_loop::RaftLoop;
-use crate::records::{ApplyRecord, Liveness};
+use crate::records::{ApplyRecord, Liveness, RegionRecord};
 use crate::store::Store;
 use crate::{Clock, Config, StoreError};
 
@@ -66,10 +68,12 @@ pub fn open<E: Engine>(
     let context =
         PeerContext { config: config.clone(), log: log.clone(), gates: gates.clone(), slot: 0, logger: logger.clone() };
     let mut sets: Vec<(Vec<Peer>, Applier)> = Vec::new();
-    sets.resize_with(config.raft_loops, Default::default);
+    sets.resize_with(config.raft_loops, || (Vec::new(), Applier::new(store)));
+    let regions = finish_what_was_begun(&engine, log.as_ref())?;
     let view = engine.view();
-    for (id, record) in load_regions(&engine)? {
+    for (id, record) in regions {
         if record.liveness == Liveness::Tombstone {
+            gates.bury(&record.region, store);
             continue;
         }
         let apply = ApplyRecord::load(&view, id)?;
@@ -97,8 +101,26 @@ pub fn open<E: Engine>(
     let mailboxes = loops.iter().map(|parts| parts.mailbox.clone()).collect();
     let mailboxes = Arc::new(Mailboxes::new(gates.clone(), mailboxes));
     let metrics = Arc::new(RaftMetrics::default());
-    let handle = Raftstore::new(config, engine, gates, mailboxes.clone(), clock.clone(), metrics);
-    Ok(OpenStore { handle, inbox: StoreInbox::new(mailboxes), loops, log, clock })
+    let door = EngineDoor::new(engine.clone(), store, mailboxes.clone(), config.images_receiving_max);
+    let inbox = StoreInbox::new(mailboxes.clone(), Arc::new(door));
+    let handle = Raftstore::new(config, engine, gates, mailboxes, clock.clone(), metrics);
+    Ok(OpenStore { handle, inbox, loops, log, clock })
+}
+
+/// Takes in the images and clears the data that the records say, and discards the imports that none says. The regions as
+/// they are then.
+fn finish_what_was_begun<E: Engine>(
+    engine: &E,
+    log: &dyn RaftLog,
+) -> Result<BTreeMap<RegionId, RegionRecord>, StoreError> {
+    let mut regions = BTreeMap::new();
+    for (id, record) in load_regions(engine)? {
+        regions.insert(id, resume(engine, log, record)?);
+    }
+    for import in engine.imports()? {
+        engine.discard_import(&import)?;
+    }
+    Ok(regions)
 }
 
 /// The threads of a running store.
@@ -134,6 +156,7 @@ impl<E: Engine> OpenStore<E> {
             let raft_loop = RaftLoop {
                 store: parts.store,
                 mailbox: parts.receiver,
+                reports: parts.mailbox.clone(),
                 log: self.log.clone(),
                 network: network.clone(),
                 apply,

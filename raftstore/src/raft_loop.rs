@@ -10,7 +10,7 @@ use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{Network, StoreId};
 
 use crate::apply::ApplyTask;
-use crate::message::{MailboxReceiver, StoreMessage};
+use crate::message::{Mailbox, MailboxReceiver, StoreMessage};
 use crate::metrics::RaftMetrics;
 use crate::round::Round;
 use crate::store::Store;
@@ -26,6 +26,8 @@ pub struct RaftLoop {
     pub store: Store,
     /// What it is told.
     pub mailbox: MailboxReceiver,
+    /// The sending end of that, for those who report to it.
+    pub reports: Mailbox,
     /// Where it writes.
     pub log: Arc<dyn RaftLog>,
     /// Where it sends.
@@ -83,6 +85,9 @@ impl RaftLoop {
 
     fn carry_out(&mut self, round: &mut Round) -> Result<(), StoreError> {
         self.send(&mut round.first_messages);
+        for image in round.images.drain(..) {
+            image.send(self.network.as_ref(), &self.reports);
+        }
         if !round.log.is_empty() {
             let started = self.clock.now();
             self.log.write(&round.log, round.sync)?;

@@ -2,7 +2,7 @@
 //! applied, raft's own state. Each begins with a version byte.
 
 use bytes::{Buf, BufMut, Bytes};
-use nokv_engine::{Cf, Engine, ReadView, raft_keys};
+use nokv_engine::{Cf, Engine, ReadView, WriteBatch, raft_keys};
 use nokv_proto::metapb::Region;
 use nokv_transport::{RegionId, StoreId};
 use prost::Message as _;
@@ -23,13 +23,55 @@ pub fn initial_hard_state() -> HardState {
 }
 
 /// Whether a store's replica of a region lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Liveness {
     /// It takes part.
-    Normal = 0,
-    /// It was removed or merged away; the record stays so that no late message raises it again.
-    Tombstone = 1,
+    Normal,
+    /// It was removed; the record stays so that no late message raises it again.
+    Tombstone,
+    /// An image is to be taken in before anything else: at a start, again.
+    Applying(Arrival),
+    /// It was removed, and its log and data are to be: at a start, again.
+    Leaving,
+}
+
+/// An image that is in the raft state already, and in the data not yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The engine's import that holds its data.
+    pub import: String,
+    /// What the import replaces: start and end of each range.
+    pub clear: Vec<(Bytes, Bytes)>,
+    /// The apply record from then on.
+    pub apply: ApplyRecord,
+}
+
+impl Arrival {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let mut put = |bytes: &[u8]| {
+            out.put_u32_le(u32::try_from(bytes.len()).expect("names and keys are far below 4 GiB"));
+            out.put_slice(bytes);
+        };
+        put(self.import.as_bytes());
+        put(&self.apply.encode());
+        put(&(self.clear.len() as u64).to_le_bytes());
+        for (start, end) in &self.clear {
+            put(start);
+            put(end);
+        }
+    }
+
+    fn decode(bytes: &mut Bytes) -> Option<Self> {
+        let mut take = || {
+            let length = bytes.try_get_u32_le().ok()? as usize;
+            (length <= bytes.len()).then(|| bytes.split_to(length))
+        };
+        let import = String::from_utf8(take()?.to_vec()).ok()?;
+        let apply = ApplyRecord::decode(&take()?)?;
+        let count = take()?.try_get_u64_le().ok()?;
+        let clear = (0..count).map(|_| Some((take()?, take()?))).collect::<Option<_>>()?;
+        Some(Self { import, clear, apply })
+    }
 }
 
 /// A store's record of one region.
@@ -37,16 +79,25 @@ pub enum Liveness {
 pub struct RegionRecord {
     /// Whether the replica lives.
     pub liveness: Liveness,
-    /// The region as of the applied index.
+    /// The region as of the applied index; for a removed replica, as of when it was last heard of, and this store's peer
+    /// is among the members.
     pub region: Region,
 }
 
 impl RegionRecord {
-    /// Version byte, liveness byte, then the region as protobuf.
+    /// Version byte, liveness byte (with what belongs to it), then the region as protobuf.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(2 + self.region.encoded_len());
         out.put_u8(VERSION);
-        out.put_u8(self.liveness as u8);
+        match &self.liveness {
+            Liveness::Normal => out.put_u8(0),
+            Liveness::Tombstone => out.put_u8(1),
+            Liveness::Applying(arrival) => {
+                out.put_u8(2);
+                arrival.encode(&mut out);
+            }
+            Liveness::Leaving => out.put_u8(3),
+        }
         self.region.encode(&mut out).expect("a Vec grows as needed");
         out
     }
@@ -59,9 +110,25 @@ impl RegionRecord {
         let liveness = match bytes.try_get_u8().ok()? {
             0 => Liveness::Normal,
             1 => Liveness::Tombstone,
+            2 => Liveness::Applying(Arrival::decode(&mut bytes)?),
+            3 => Liveness::Leaving,
             _ => return None,
         };
         Some(Self { liveness, region: Region::decode(bytes).ok()? })
+    }
+
+    /// The record of `region` in `view`.
+    ///
+    /// # Errors
+    /// If it is missing or unreadable.
+    pub fn load(view: &impl ReadView, region: RegionId) -> Result<Self, StoreError> {
+        let bytes = view.get(Cf::Raft, &raft_keys::region_state_key(region.0))?;
+        bytes.and_then(Self::decode).ok_or(StoreError::Unreadable { region, what: "its description" })
+    }
+
+    /// Adds the record to `batch`.
+    pub fn put(&self, batch: &mut WriteBatch) {
+        batch.put(Cf::Raft, &raft_keys::region_state_key(self.region.id), &self.encode());
     }
 }
 
@@ -81,12 +148,17 @@ pub struct ApplyRecord {
 impl ApplyRecord {
     /// The record of a region in its first moment.
     pub fn initial() -> Self {
-        Self {
-            applied_index: INITIAL_INDEX,
-            applied_term: INITIAL_TERM,
-            truncated_index: INITIAL_INDEX,
-            truncated_term: INITIAL_TERM,
-        }
+        Self::at(INITIAL_INDEX, INITIAL_TERM)
+    }
+
+    /// The record of a replica that begins with an image.
+    pub fn at(index: u64, term: u64) -> Self {
+        Self { applied_index: index, applied_term: term, truncated_index: index, truncated_term: term }
+    }
+
+    /// Adds the record of `region` to `batch`.
+    pub fn put(&self, region: RegionId, batch: &mut WriteBatch) {
+        batch.put(Cf::Raft, &raft_keys::apply_state_key(region.0), &self.encode());
     }
 
     /// Version byte, then the four numbers as little-endian u64.
@@ -198,6 +270,18 @@ mod tests {
             liveness: Liveness::Tombstone,
             region: Region { id: 7, start_key: Bytes::from_static(b"a"), ..Default::default() },
         };
+        for liveness in [
+            Liveness::Normal,
+            Liveness::Leaving,
+            Liveness::Applying(Arrival {
+                import: "image-7".to_owned(),
+                clear: vec![(Bytes::from_static(b"a"), Bytes::new())],
+                apply,
+            }),
+        ] {
+            let record = RegionRecord { liveness, ..record.clone() };
+            assert_eq!(RegionRecord::decode(record.encode().into()), Some(record));
+        }
         assert_eq!(RegionRecord::decode(record.encode().into()), Some(record));
         assert_eq!(RegionRecord::decode(Bytes::from_static(&[2, 0])), None);
         let mut hard = HardState::default();

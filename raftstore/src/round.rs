@@ -7,12 +7,15 @@ use nokv_transport::{RegionId, StoreId};
 use raft::Ready;
 
 use crate::apply::ApplyTask;
+use crate::image::ImageOrder;
 
 /// The effects of one round. Reused: [`Round::clear`] keeps its memory.
 #[derive(Default)]
 pub struct Round {
     /// May leave at once: a leader's appends and heart-beats, which promise nothing of its own disk.
     pub first_messages: Vec<(StoreId, RaftMessage)>,
+    /// May leave at once, each on a way of its own.
+    pub images: Vec<ImageOrder>,
     /// To be written, for all regions at once.
     pub log: LogBatch,
     /// Whether that write must be on disk before anything below happens.
@@ -29,6 +32,7 @@ impl Round {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.first_messages.is_empty()
+            && self.images.is_empty()
             && self.log.is_empty()
             && self.last_messages.is_empty()
             && self.apply.is_empty()
@@ -38,6 +42,7 @@ impl Round {
     /// Empties it for the next round.
     pub fn clear(&mut self) {
         self.first_messages.clear();
+        self.images.clear();
         self.log.clear();
         self.sync = false;
         self.last_messages.clear();

@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use futures_channel::oneshot::Receiver;
 use goldenscript::{Command, Context, Runner};
-use nokv_engine::WriteBatch;
+use nokv_engine::{Cursor as _, Engine as _, KeyRange, ReadView as _, WriteBatch};
+use nokv_proto::metapb::{PeerRole, Region};
 use nokv_raftstore::message::StoreMessage;
-use nokv_raftstore::{Config, MonotonicTime, RegionError, RegionExt, Role};
-use nokv_transport::{RegionId, StoreId};
+use nokv_raftstore::records::Liveness;
+use nokv_raftstore::{Config, MemberChange, MonotonicTime, RegionError, RegionExt, Role};
+use nokv_transport::{PeerId, RegionId, StoreId};
 use test_each_file::test_each_path;
 
 use cluster::Cluster;
@@ -44,6 +46,7 @@ impl Runner for Script {
         let new = number("new", 0)?;
         let (to, keep, ms) = (number("to", 0)?, number("keep", 0)?, number("ms", 0)?);
         let (slack, term, lose) = (number("slack", 4096)?, number("term", 0)?, number("lose", 0)?);
+        let (max, count) = (number("max", 65_536)?, number("count", 1)?);
         let mut words = BTreeMap::new();
         while let Some((key, value)) = args.next_key() {
             words.insert(key.to_owned(), value.to_owned());
@@ -55,7 +58,7 @@ impl Runner for Script {
         let word = |key: &str| words.get(key).cloned().unwrap_or_default();
         match command.name.as_str() {
             "cluster" => {
-                self.begin(if to == 0 { 3 } else { to }, words.get("split"), slack);
+                self.begin(if to == 0 { 3 } else { to }, words.get("split"), slack, max);
                 Ok(String::new())
             }
             "elect" => Ok(format!("store {} leads region {region}\n", self.cluster().elect(region))),
@@ -74,6 +77,19 @@ impl Runner for Script {
             "put" => self.put(store, region, term, &word("name"), &word("value")),
             "split" => self.split(store, region, new, &word("name")),
             "regions" => self.regions(),
+            "join" => {
+                self.cluster().join(store);
+                Ok(String::new())
+            }
+            "fill" => self.fill(store, region, count, &word("name")),
+            "members" => self.members(store, region, &words),
+            "same" => self.same(region),
+            "flip-images" => {
+                self.cluster().node(store).flips_images = to == 1;
+                Ok(String::new())
+            }
+            "imports" => Ok(format!("{:?}\n", self.cluster().node(store).engine.imports()?)),
+            "records" => self.records(store, region),
             "oversized" => self.oversized(store, region),
             "get" => Ok(match self.cluster().node(store).value(word("name").as_bytes()) {
                 Some(value) => format!("{}\n", String::from_utf8_lossy(&value)),
@@ -105,8 +121,8 @@ impl Runner for Script {
 
 impl Script {
     /// A cluster of `stores` stores, with two regions if there is a key to split at, else with one.
-    fn begin(&mut self, stores: u64, split: Option<&String>, log_entries_slack: u64) {
-        let config = Config { seed: 7, log_entries_slack, ..Config::default() };
+    fn begin(&mut self, stores: u64, split: Option<&String>, log_entries_slack: u64, log_entries_max: u64) {
+        let config = Config { seed: 7, log_entries_slack, log_entries_max, image_chunk_bytes: 64, ..Config::default() };
         let splits: Vec<&[u8]> = split.into_iter().map(String::as_bytes).collect();
         self.cluster = Some(Cluster::new(stores, &splits, config));
     }
@@ -142,12 +158,91 @@ impl Script {
                 let region = &status.state.region;
                 let leads = if status.state.role == Role::Leader { "*" } else { "" };
                 let key = |key: &[u8]| String::from_utf8_lossy(key).into_owned();
-                let version = region.epoch().version;
-                format!("{}{leads}[{},{}) v{version}", region.id, key(&region.start_key), key(&region.end_key))
+                let epoch = region.epoch();
+                let members = if epoch.conf_ver == 1 { String::new() } else { members(region) };
+                let range = format!("[{},{})", key(&region.start_key), key(&region.end_key));
+                format!("{}{leads}{range} v{}{members}", region.id, epoch.version)
             });
             writeln!(out, "store {}: {}", node.store, regions.collect::<Vec<_>>().join(" "))?;
         }
         Ok(out)
+    }
+
+    /// Writes `count` keys, each waited for.
+    fn fill(&mut self, store: u64, region: u64, count: u64, prefix: &str) -> Result<String, Box<dyn Error>> {
+        for number in 0..count {
+            let key = format!("{prefix}{number:03}");
+            self.cluster().node(store).put(region, key.as_bytes(), b"some value").try_recv()?;
+            self.cluster().run(Duration::from_millis(5));
+        }
+        let last = format!("{prefix}{:03}", count - 1);
+        let arrived = self.cluster().node(store).value(last.as_bytes()).is_some();
+        Ok(if arrived { String::new() } else { "not all was written\n".to_owned() })
+    }
+
+    fn members(&mut self, store: u64, region: u64, words: &BTreeMap<String, String>) -> Result<String, Box<dyn Error>> {
+        // The id of a peer is region * 10 + store, and a second digit for those that come again: 3.2 is 1032.
+        let parse = |text: &str| -> Result<(StoreId, PeerId), Box<dyn Error>> {
+            let (store, again) = text.split_once('.').unwrap_or((text, "0"));
+            let (store, again): (u64, u64) = (store.parse()?, again.parse()?);
+            Ok((StoreId(store), PeerId(if again == 0 { region * 10 + store } else { 1000 + store * 10 + again })))
+        };
+        let mut changes = Vec::new();
+        for (what, text) in words {
+            if what == "name" || what == "forced" {
+                continue;
+            }
+            let (store, peer) = parse(text)?;
+            changes.push(match what.as_str() {
+                "learner" => MemberChange::AddLearner { store, peer },
+                "voter" => MemberChange::AddVoter { store, peer },
+                "demote" => MemberChange::Demote(peer),
+                "remove" => MemberChange::Remove(peer),
+                _ => return Err(format!("unknown change {what}").into()),
+            });
+        }
+        let forced = words.contains_key("forced");
+        let told = self.cluster().node(store).change_members(region, changes, forced);
+        let shown: Vec<String> =
+            words.iter().filter(|(what, _)| *what != "forced").map(|(what, of)| format!("{what} {of}")).collect();
+        self.writes.insert(format!("members {region}: {}", shown.join(", ")), told);
+        self.cluster().settle();
+        self.outcomes()
+    }
+
+    /// Whether all replicas hold the same bytes at the same index.
+    fn same(&mut self, region: u64) -> Result<String, Box<dyn Error>> {
+        let digests: Vec<_> = self.cluster().up().filter_map(|node| Some((node.store, node.digest(region)?))).collect();
+        let first = digests.first().map(|(_, digest)| *digest);
+        let stores: Vec<String> = digests.iter().map(|(store, _)| store.to_string()).collect();
+        let same = digests.iter().all(|(_, digest)| Some(*digest) == first);
+        let records = first.map_or(0, |digest| digest.records);
+        Ok(if same {
+            format!("stores {} hold the same {records} records\n", stores.join(", "))
+        } else {
+            format!("different: {digests:?}\n")
+        })
+    }
+
+    /// What a store's disk holds of a region: its record's kind, and records within all ranges.
+    fn records(&mut self, store: u64, region: u64) -> Result<String, Box<dyn Error>> {
+        let engine = &self.cluster().node(store).engine;
+        let kept = nokv_raftstore::load_regions(engine)?;
+        let kind = kept.get(&RegionId(region)).map(|record| match &record.liveness {
+            Liveness::Normal => "normal",
+            Liveness::Tombstone => "tombstone",
+            Liveness::Applying(_) => "applying",
+            Liveness::Leaving => "leaving",
+        });
+        let view = engine.view();
+        let mut cursor = view.cursor(nokv_engine::Cf::Raw, KeyRange::ALL)?;
+        cursor.seek_to_first()?;
+        let mut count = 0;
+        while cursor.key().is_some() {
+            count += 1;
+            cursor.next()?;
+        }
+        Ok(format!("{}, {count} records in the engine\n", kind.unwrap_or("unknown")))
     }
 
     fn oversized(&mut self, store: u64, region: u64) -> Result<String, Box<dyn Error>> {
@@ -214,7 +309,11 @@ impl Script {
         if step == "finish" {
             return self.outcomes();
         }
-        node.finish(&mut round);
+        let tasks = node.finish(&mut round);
+        if step == "apply" {
+            return self.outcomes();
+        }
+        node.apply(tasks)?;
         self.outcomes()
     }
 
@@ -248,7 +347,10 @@ impl Script {
     fn status(&mut self, region: u64) -> Result<String, Box<dyn Error>> {
         let mut out = String::new();
         for node in self.cluster().up() {
-            let status = node.status(region);
+            let Some(status) = node.find(region) else {
+                writeln!(out, "store {}: none", node.store)?;
+                continue;
+            };
             let role = match status.state.role {
                 Role::Leader => "leads",
                 Role::Follower => "follows",
@@ -273,12 +375,27 @@ impl Script {
         let mut out = String::new();
         for node in self.cluster().up() {
             let peer = node.parts.store.peers().find(|peer| peer.region_id() == RegionId(region));
-            let (first, now) = (peer.map(|peer| peer.first_index()), node.status(region).last_index);
+            let Some(status) = node.find(region) else { continue };
+            let (first, now) = (peer.map(|peer| peer.first_index()), status.last_index);
             let on_disk = node.log.bounds(region)?.map_or(0, |(first, _)| first);
             writeln!(out, "store {}: log from {} to {now}, on disk from {on_disk}", node.store, first.unwrap_or(0))?;
         }
         Ok(out)
     }
+}
+
+/// The members of a region whose members were changed.
+fn members(region: &Region) -> String {
+    let shown = region.peers.iter().map(|peer| {
+        let role = match peer.role() {
+            PeerRole::Voter => "",
+            PeerRole::Learner => "(learner)",
+            PeerRole::IncomingVoter => "(incoming)",
+            PeerRole::DemotingVoter => "(demoting)",
+        };
+        format!("{}{role}", peer.id)
+    });
+    format!(" c{} {}", region.epoch().conf_ver, shown.collect::<Vec<_>>().join(" "))
 }
 
 #[test]

@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
-use nokv_engine::{Cf, WriteBatch, raft_keys};
-use nokv_proto::metapb::Region;
+use nokv_engine::WriteBatch;
+use nokv_proto::metapb::{Peer, Region, RegionEpoch};
+use nokv_transport::PeerId;
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChangeV2, Entry};
 
 use crate::RegionExt;
+use crate::entry::decode_members_context;
 use crate::records::{ApplyRecord, Liveness, RegionRecord};
 
 /// A change of a replica, told to the raft loop once it is in the engine.
@@ -21,6 +25,15 @@ pub enum Change {
     },
     /// The region became these: first itself, then the new ones.
     Split(Vec<Region>),
+    /// The region has other members. If this store is none of them, its replica has applied its last entry.
+    Members {
+        /// For raft.
+        change: ConfChangeV2,
+        /// The region from now on.
+        region: Region,
+    },
+    /// An image's data is in the engine: the replica is what the image was of.
+    Image,
 }
 
 /// Writes the records of a region that becomes several. Returns what is left of itself; `None` if the regions do not
@@ -38,7 +51,7 @@ pub(super) fn apply_split(
     put_region(batch, first);
     for region in new {
         put_region(batch, region);
-        batch.put(Cf::Raft, &raft_keys::apply_state_key(region.id), &ApplyRecord::initial().encode());
+        ApplyRecord::initial().put(region.region_id(), batch);
     }
     let first = Arc::new(first.clone());
     changes.push(Change::Split(regions));
@@ -54,6 +67,32 @@ fn tiles(whole: &Region, parts: &[Region]) -> bool {
 }
 
 fn put_region(batch: &mut WriteBatch, region: &Region) {
-    let record = RegionRecord { liveness: Liveness::Normal, region: region.clone() };
-    batch.put(Cf::Raft, &raft_keys::region_state_key(region.region_id().0), &record.encode());
+    RegionRecord { liveness: Liveness::Normal, region: region.clone() }.put(batch);
+}
+
+/// A membership entry: its change and what becomes of the region; `None` if it is not one of ours.
+pub(super) fn decode_members(entry: &Entry) -> Option<(RegionEpoch, ConfChangeV2, Region)> {
+    let change = ConfChangeV2::parse_from_carllerche_bytes(&entry.data).ok()?;
+    let (epoch, region) = decode_members_context(&entry.context)?;
+    Some((epoch, change, region))
+}
+
+/// Writes the record of a region with other members. Returns whether this store's peer is still one.
+pub(super) fn put_members(before: &Region, region: &Region, me: PeerId, batch: &mut WriteBatch) -> bool {
+    if region.peer(me).is_some() {
+        put_region(batch, region);
+        return true;
+    }
+    leaving(region, before.peer(me).copied()).put(batch);
+    false
+}
+
+/// The record of a replica that goes: the region with this store's peer among its members.
+pub(crate) fn leaving(region: &Region, me: Option<Peer>) -> RegionRecord {
+    let mut region = region.clone();
+    if let Some(me) = me {
+        region.peers.retain(|peer| peer.store_id != me.store_id);
+        region.peers.push(me);
+    }
+    RegionRecord { liveness: Liveness::Leaving, region }
 }

@@ -4,9 +4,12 @@
 //!
 //! Law: data and applied index share one batch, so that a replay after a crash applies each entry exactly once.
 
+mod action;
 mod change;
 mod run;
 
+pub use action::Action;
+pub(crate) use action::resume;
 pub use run::run_apply_loop;
 
 use std::collections::BTreeMap;
@@ -14,16 +17,17 @@ use std::sync::Arc;
 
 use nokv_engine::{Cf, WriteBatch, is_planted, raft_keys};
 use nokv_proto::metapb::Region;
-use nokv_transport::RegionId;
+use nokv_transport::{PeerId, RegionId, StoreId};
 use raft::eraftpb::{Entry, EntryType};
 
 use crate::entry::Payload;
 use crate::message::Waiter;
-use crate::records::ApplyRecord;
+use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
 use crate::{RegionError, RegionExt, StoreError};
-use change::apply_split;
+use change::{apply_split, decode_members, put_members};
 
 pub use change::Change;
+pub(crate) use change::leaving;
 
 /// A proposed entry and who waits for it.
 #[derive(Debug)]
@@ -43,6 +47,14 @@ pub enum ApplyTask {
     Insert(Arc<Region>, ApplyRecord),
     /// Entries of a replica are committed.
     Entries(CommittedEntries),
+    /// Make an image of a region as of what is applied by then.
+    MakeImage(RegionId),
+    /// A replica goes on from an image, which its record says already.
+    Image(Arc<Region>, Arrival),
+    /// An import is not needed.
+    Discard(String),
+    /// A replica is no more; its record says so already. Without data there is nothing to clear.
+    Remove(RegionRecord),
 }
 
 /// Committed entries of one region, in order.
@@ -73,7 +85,7 @@ pub struct Applied {
     pub changes: Vec<Change>,
 }
 
-/// What a run of tasks does: write `batch`, tell the `fates`, report `applied`, in this order.
+/// What a run of tasks does: write `batch`, tell the `fates`, report `applied`, act, in this order.
 #[derive(Debug, Default)]
 pub struct ApplyRound {
     /// The effects and the new applied indexes of all regions.
@@ -82,11 +94,14 @@ pub struct ApplyRound {
     pub fates: Vec<(Waiter, Result<(), RegionError>)>,
     /// For the raft loop, once the batch is written.
     pub applied: Vec<Applied>,
+    /// What is to be done to the engine then. It ends the round: nothing more may be added.
+    pub action: Option<Action>,
 }
 
 /// The replicas of one apply loop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Applier {
+    store: StoreId,
     replicas: BTreeMap<RegionId, Replica>,
 }
 
@@ -94,12 +109,21 @@ pub struct Applier {
 struct Replica {
     region: Arc<Region>,
     record: ApplyRecord,
+    me: PeerId,
+    /// This store's peer was removed by an applied entry: the entries behind it are not its business.
+    removed: bool,
 }
 
 impl Applier {
+    /// Without replicas, on this store.
+    pub fn new(store: StoreId) -> Self {
+        Self { store, replicas: BTreeMap::new() }
+    }
+
     /// Adds a replica as it stands on disk.
     pub fn insert(&mut self, region: Arc<Region>, record: ApplyRecord) {
-        self.replicas.insert(region.region_id(), Replica { region, record });
+        let me = PeerId(region.peer_on(self.store).map_or(0, |peer| peer.id));
+        self.replicas.insert(region.region_id(), Replica { region, record, me, removed: false });
     }
 
     /// Adds what `task` does to `round`.
@@ -107,13 +131,28 @@ impl Applier {
     /// # Errors
     /// [`StoreError::Unreadable`] if an entry cannot be read: the replica must not skip it.
     pub fn apply(&mut self, task: ApplyTask, round: &mut ApplyRound) -> Result<(), StoreError> {
+        debug_assert!(round.action.is_none(), "an action ends its round");
         match task {
-            ApplyTask::Insert(region, record) => {
-                self.insert(region, record);
-                Ok(())
+            ApplyTask::Insert(region, record) => self.insert(region, record),
+            ApplyTask::Entries(entries) => return self.apply_entries(entries, round),
+            ApplyTask::MakeImage(region) if self.replicas.get(&region).is_some_and(|replica| !replica.removed) => {
+                round.action = Some(Action::MakeImage(region));
             }
-            ApplyTask::Entries(entries) => self.apply_entries(entries, round),
+            ApplyTask::MakeImage(_) => {}
+            ApplyTask::Image(region, arrival) => {
+                self.insert(region.clone(), arrival.apply);
+                round.action = Some(Action::TakeIn(Region::clone(&region), arrival));
+            }
+            ApplyTask::Discard(import) => round.action = Some(Action::Discard(import)),
+            ApplyTask::Remove(record) => {
+                let id = record.region.region_id();
+                self.replicas.remove(&id);
+                // What was applied last wrote it anew.
+                round.batch.delete(Cf::Raft, &raft_keys::apply_state_key(id.0));
+                round.action = (record.liveness == Liveness::Leaving).then_some(Action::Clear(record));
+            }
         }
+        Ok(())
     }
 
     fn apply_entries(&mut self, task: CommittedEntries, round: &mut ApplyRound) -> Result<(), StoreError> {
@@ -126,6 +165,9 @@ impl Applier {
         let mut in_flight = task.in_flight.into_iter().peekable();
         let mut changes = Vec::new();
         for entry in &task.entries {
+            if replica.removed {
+                break;
+            }
             let refused = replica.apply(entry, &mut round.batch, &mut changes)?;
             while let Some(proposed) = in_flight.next_if(|proposed| proposed.index <= entry.index) {
                 let ours = proposed.index == entry.index && proposed.term == entry.term;
@@ -137,9 +179,11 @@ impl Applier {
                 round.fates.extend(proposed.waiters.into_iter().map(|waiter| (waiter, fate.clone())));
             }
         }
-        debug_assert!(in_flight.next().is_none(), "waiters come with the entries that decide about them");
+        debug_assert!(replica.removed || in_flight.peek().is_none(), "waiters come with the entries that decide");
+        let unknown = in_flight.flat_map(|proposed| proposed.waiters);
+        round.fates.extend(unknown.map(|waiter| (waiter, Err(RegionError::StaleCommand))));
         let record = if is_planted("applied index in a later batch") { before } else { replica.record };
-        round.batch.put(Cf::Raft, &raft_keys::apply_state_key(region_id.0), &record.encode());
+        record.put(region_id, &mut round.batch);
         let (index, term) = (replica.record.applied_index, replica.record.applied_term);
         round.applied.push(Applied { region_id, index, term, bytes: task.bytes, changes });
         Ok(())
@@ -157,10 +201,19 @@ impl Replica {
     ) -> Result<Option<RegionError>, StoreError> {
         let unreadable = || StoreError::Unreadable { region: self.region.region_id(), what: "a log entry" };
         assert_eq!(entry.index, self.record.applied_index + 1, "entries are applied in order, each once");
-        if entry.get_entry_type() != EntryType::EntryNormal {
-            return Err(unreadable());
-        }
         let mut refused = None;
+        if entry.get_entry_type() != EntryType::EntryNormal {
+            let (epoch, change, region) = decode_members(entry).ok_or_else(unreadable)?;
+            if epoch == self.region.epoch() {
+                self.removed = !put_members(&self.region, &region, self.me, batch);
+                self.region = Arc::new(region.clone());
+                changes.push(Change::Members { change, region });
+            } else {
+                refused = Some(self.epoch_not_match());
+            }
+            (self.record.applied_index, self.record.applied_term) = (entry.index, entry.term);
+            return Ok(refused);
+        }
         match Payload::decode(&entry.data).ok_or_else(unreadable)? {
             Payload::Empty => {}
             Payload::Write { epoch, batch: _ } if epoch.version != self.region.epoch().version => {
@@ -169,6 +222,8 @@ impl Replica {
             Payload::Write { batch: ops, .. } => {
                 batch.append_encoded(ops).map_err(|_| unreadable())?;
             }
+            // A replica that began with an image may have less of the log already.
+            Payload::CutLog { index, .. } if index <= self.record.truncated_index => {}
             Payload::CutLog { index, term } => {
                 (self.record.truncated_index, self.record.truncated_term) = (index, term);
                 changes.push(Change::CutLog { index, term });

@@ -6,7 +6,7 @@ use nokv_engine::Engine;
 
 use super::{Applier, ApplyRound, ApplyTask};
 use crate::StoreError;
-use crate::message::{Mailbox, StoreMessage};
+use crate::message::Mailbox;
 
 /// Entries of about this size are put into one batch before it is written.
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -24,16 +24,14 @@ pub fn run_apply_loop<E: Engine>(
     while let Ok(first) = tasks.recv() {
         let mut round = ApplyRound::default();
         applier.apply(first, &mut round)?;
-        while round.batch.encoded_bytes() < BATCH_BYTES_MAX {
+        while round.action.is_none() && round.batch.encoded_bytes() < BATCH_BYTES_MAX {
             let Ok(next) = tasks.try_recv() else { break };
             applier.apply(next, &mut round)?;
         }
-        engine.write(&round.batch, false)?;
-        for (waiter, fate) in round.fates {
-            waiter.tell(fate);
-        }
-        if raft_loop.push(StoreMessage::Applied(round.applied)).is_err() {
-            break;
+        for report in round.carry_out(engine)? {
+            if raft_loop.push(report).is_err() {
+                return Ok(());
+            }
         }
     }
     Ok(())

@@ -2,9 +2,12 @@
 //! takes what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
 //!
 //! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `observe` (role or leader changed), `ready` (effects
-//! out), `applied`, `split`, `transfer`.
+//! out), `applied`, `split`, `transfer`, `image`, `members`, `leave`.
 
 mod applied;
+mod image;
+mod leave;
+mod members;
 mod observe;
 mod propose;
 mod read;
@@ -23,12 +26,17 @@ use raft::{Config as RaftConfig, RawNode, ReadOnlyOption};
 
 use crate::apply::InFlight;
 use crate::gate::{Gate, GateState, Role};
+use crate::image::ArrivedImage;
 use crate::lease::Lease;
 use crate::log_storage::LogStorage;
 use crate::message::{Proposal, Waiter};
 use crate::peer_context::PeerContext;
 use crate::records::{ApplyRecord, INITIAL_TERM};
 use crate::{Config, MonotonicTime, RegionExt, StoreError};
+
+pub use members::farewell;
+pub use ready::is_first_contact;
+pub use step::Addressed;
 
 /// A replica.
 ///
@@ -47,6 +55,8 @@ pub struct Peer {
     reads: read::Reads,
     applied_index: u64,
     applied_term: u64,
+    /// Last entry handed to apply.
+    handed_index: u64,
     /// Bytes of entries handed to apply and not yet reported as applied.
     apply_backlog_bytes: usize,
     /// Entries that every replica has applied, to be removed with the next round.
@@ -62,6 +72,21 @@ pub struct Peer {
     timeout_ticks: usize,
     /// Term and vote as last handed to the disk.
     written_term_and_vote: (u64, u64),
+    /// Peers that are no members as far as is applied here, and wrote to this one.
+    guests: Vec<metapb::Peer>,
+    /// The newest epoch that a message showed.
+    seen_epoch: metapb::RegionEpoch,
+    /// Ticks since somebody wrote to this peer.
+    quiet_ticks: usize,
+    shelf: image::Shelf,
+    /// An image that waits until everything before it is applied.
+    arrived: Option<ArrivedImage>,
+    /// The image that raft restores with its next ready.
+    restoring: Option<ArrivedImage>,
+    /// The index of an image in the round under way.
+    restored_to: Option<u64>,
+    dying: Option<leave::Dying>,
+    logger: slog::Logger,
 }
 
 impl Peer {
@@ -75,11 +100,38 @@ impl Peer {
         apply: &ApplyRecord,
         now: MonotonicTime,
     ) -> Result<Self, StoreError> {
-        let config = context.config.clone();
         let id = region.region_id();
         let me = *region
             .peer_on(context.gates.store())
             .ok_or(StoreError::Unreadable { region: id, what: "its member list (this store is not in it)" })?;
+        let peer = Self::build(context, region, me, apply, now)?;
+        context.gates.insert(id, peer.gate.clone());
+        Ok(peer)
+    }
+
+    /// A replica that knows nothing but its own name, and waits for its first image. Request threads do not see it.
+    ///
+    /// # Errors
+    /// If a record of an earlier life cannot be read.
+    pub fn create(
+        context: &PeerContext,
+        region: RegionId,
+        me: metapb::Peer,
+        now: MonotonicTime,
+    ) -> Result<Self, StoreError> {
+        let region = metapb::Region { id: region.0, ..metapb::Region::default() };
+        Self::build(context, region, me, &ApplyRecord::default(), now)
+    }
+
+    fn build(
+        context: &PeerContext,
+        region: metapb::Region,
+        me: metapb::Peer,
+        apply: &ApplyRecord,
+        now: MonotonicTime,
+    ) -> Result<Self, StoreError> {
+        let config = context.config.clone();
+        let id = region.region_id();
         let storage = LogStorage::load(context.log.clone(), &region, apply)?;
         let fault = |error: raft::Error| StoreError::Raft { region: id, reason: error.to_string() };
         let logger = context.logger.new(slog::o!("region" => id.0, "peer" => me.id));
@@ -91,7 +143,6 @@ impl Peer {
             GateState { region: region.clone(), peer: me, role: Role::Follower, term: hard_state.term, leader: None },
         ));
         gate.set_progress(apply.applied_index, hard_state.commit, raw.raft.raft_log.last_index());
-        context.gates.insert(id, gate.clone());
         let never_voted = hard_state.term <= INITIAL_TERM || nokv_engine::is_planted("vote right after a restart");
         let silent_until = if never_voted { now } else { now + config.vote_silence() };
         Ok(Self {
@@ -108,12 +159,22 @@ impl Peer {
             reads: read::Reads::default(),
             applied_index: apply.applied_index,
             applied_term: apply.applied_term,
+            handed_index: apply.applied_index,
             apply_backlog_bytes: 0,
             cut: None,
             closed_until: 0,
             silent_until,
             timeout_drawn_for: None,
             written_term_and_vote: (hard_state.term, hard_state.vote),
+            guests: Vec::new(),
+            seen_epoch: metapb::RegionEpoch::default(),
+            quiet_ticks: 0,
+            shelf: image::Shelf::default(),
+            arrived: None,
+            restoring: None,
+            restored_to: None,
+            dying: None,
+            logger,
         })
     }
 
@@ -140,6 +201,11 @@ impl Peer {
     /// Whether raft believes that it leads.
     pub fn leads(&self) -> bool {
         self.raw.raft.state == raft::StateRole::Leader
+    }
+
+    /// The newest epoch that this peer has applied or, as long as it waits for its first image, heard of.
+    fn newest_epoch(&self) -> metapb::RegionEpoch {
+        if self.has_data() { self.region.epoch() } else { self.seen_epoch }
     }
 
     /// raft's term.

@@ -46,7 +46,7 @@ impl Peer {
     }
 
     /// What was proposed may or may not survive in another leader's log; only that leader can tell.
-    fn abandon_leadership(&mut self) {
+    pub(super) fn abandon_leadership(&mut self) {
         let proposed = std::mem::take(&mut self.in_flight).into_iter().flat_map(|entry| entry.waiters);
         proposed.for_each(|waiter| waiter.tell(Err(RegionError::StaleCommand)));
         for (_, waiter) in std::mem::take(&mut self.proposals) {

@@ -99,15 +99,26 @@ impl Peer {
         RegionError::ServerIsBusy { reason, backoff_ms: 100 }
     }
 
-    /// Proposes to cut the log once all replicas hold more than the slack beyond its beginning.
+    /// Proposes to cut the log once all replicas hold more than the slack beyond its beginning, or once it has outgrown its
+    /// bounds: then whoever has not got it gets an image.
     pub(super) fn propose_log_cut(&mut self) {
         if !self.leads() || self.raw.raft.lead_transferee.is_some() {
             return;
         }
+        let truncated = self.raw.store().truncated_index();
         let matched = self.raw.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0);
-        let safe = matched.min(self.applied_index);
-        let index = if is_planted("cut the log too far") { self.applied_index } else { safe };
-        if index < self.raw.store().truncated_index() + self.config.log_entries_slack {
+        let mut index = matched.min(self.applied_index);
+        if index < truncated + self.config.log_entries_slack {
+            let entries = self.applied_index.saturating_sub(truncated);
+            if entries <= self.config.log_entries_max && self.raw.store().bytes() <= self.config.log_bytes_max {
+                return;
+            }
+            index = index.max(self.applied_index.min(self.spared_by_images(entries)));
+        }
+        if is_planted("cut the log too far") {
+            index = self.raw.raft.raft_log.last_index();
+        }
+        if index <= truncated {
             return;
         }
         if let Ok(term) = self.raw.raft.raft_log.term(index) {

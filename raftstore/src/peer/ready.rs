@@ -5,7 +5,7 @@ use nokv_engine::is_planted;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, StoreId};
 use protobuf::Message as _;
-use raft::eraftpb::{Entry, HardState, Message};
+use raft::eraftpb::{Entry, HardState, Message, MessageType};
 use raft::{Ready, Storage as _};
 
 use super::Peer;
@@ -19,6 +19,9 @@ impl Peer {
     /// Adds this peer's share to the round. Nothing of it may leave out of order: first messages any time, the log
     /// synced, then [`Peer::persisted`].
     pub fn collect(&mut self, now: MonotonicTime, round: &mut Round) -> Result<(), StoreError> {
+        if self.dying.is_some() {
+            return Ok(());
+        }
         self.observe();
         self.flush_proposals(now);
         self.ask_quorum(now);
@@ -30,10 +33,12 @@ impl Peer {
         }
         let mut ready = self.raw.ready();
         self.confirm_reads(ready.take_read_states());
-        round.first_messages.extend(ready.take_messages().into_iter().filter_map(|message| self.seal(&message)));
-        let too_early = is_planted("send before sync");
-        let later = if too_early { &mut round.first_messages } else { &mut round.last_messages };
-        later.extend(ready.take_persisted_messages().into_iter().filter_map(|message| self.seal(&message)));
+        self.post(ready.take_messages(), round, When::First);
+        let early = is_planted("send before sync");
+        self.post(ready.take_persisted_messages(), round, if early { When::First } else { When::Last });
+        if !ready.snapshot().is_empty() {
+            self.restore(ready.snapshot(), round);
+        }
         self.apply(ready.take_committed_entries(), round);
         self.write(&ready, round)?;
         self.publish_lease();
@@ -44,7 +49,11 @@ impl Peer {
     /// The round is on disk: adds what had to wait for it.
     pub fn persisted(&mut self, ready: Ready, round: &mut Round) {
         let mut light = self.raw.advance_append(ready);
-        round.last_messages.extend(light.take_messages().into_iter().filter_map(|message| self.seal(&message)));
+        self.post(light.take_messages(), round, When::Last);
+        if let Some(index) = self.restored_to.take() {
+            // For raft, whose log begins there; whoever looks at the data waits for the report.
+            self.raw.advance_apply_to(index);
+        }
         self.apply(light.take_committed_entries(), round);
         if self.leads() {
             self.lease.committed(self.raw.raft.raft_log.committed, self.config.lease());
@@ -55,7 +64,18 @@ impl Peer {
 
     /// Whether raft has more to do.
     pub fn has_more(&self) -> bool {
-        self.cut.is_some() || self.raw.has_ready()
+        self.dying.is_none() && (self.cut.is_some() || self.raw.has_ready())
+    }
+
+    fn post(&mut self, messages: Vec<Message>, round: &mut Round, when: When) {
+        for message in messages {
+            if message.get_msg_type() == MessageType::MsgSnapshot {
+                self.order_image(&message, round);
+                continue;
+            }
+            let to = if when == When::First { &mut round.first_messages } else { &mut round.last_messages };
+            to.extend(self.seal(&message));
+        }
     }
 
     /// The commit index alone is not worth a write: it is learned again, and what was applied is known to be committed.
@@ -77,6 +97,7 @@ impl Peer {
     fn apply(&mut self, entries: Vec<Entry>, round: &mut Round) {
         let Some(last) = entries.last().map(|entry| entry.index) else { return };
         self.close_for_range_change(&entries);
+        self.handed_index = last;
         let mut in_flight = Vec::new();
         while self.in_flight.front().is_some_and(|front| front.index <= last) {
             in_flight.extend(self.in_flight.pop_front());
@@ -89,20 +110,26 @@ impl Peer {
 
     /// Puts a raft message into our envelope. `None` if its addressee is no member (any more), or if raft-rs made it
     /// wrongly: it then counts as lost, and raft sends what is still needed.
-    fn seal(&self, message: &Message) -> Option<(StoreId, RaftMessage)> {
+    pub(super) fn seal(&self, message: &Message) -> Option<(StoreId, RaftMessage)> {
         if !is_continuous(message) {
             return None;
         }
-        let to = *self.region.peer(PeerId(message.to))?;
+        let guest = || self.guests.iter().find(|guest| guest.id == message.to);
+        let to = *self.region.peer(PeerId(message.to)).or_else(guest)?;
         let bytes = message.write_to_bytes().expect("raft fills every field of the messages it makes");
-        let envelope = RaftMessage {
+        let mut envelope = RaftMessage {
             region_id: self.region.id,
             from_peer: Some(self.me),
             to_peer: Some(to),
             message: bytes.into(),
-            region_epoch: Some(self.region.epoch()),
+            region_epoch: Some(self.newest_epoch()),
             ..Default::default()
         };
+        if is_first_contact(message) {
+            // By this a store that has no peer of the region yet knows whether there is room for one.
+            envelope.start_key = self.region.start_key.clone();
+            envelope.end_key = self.region.end_key.clone();
+        }
         Some((StoreId(to.store_id), envelope))
     }
 
@@ -117,4 +144,23 @@ impl Peer {
     pub fn first_index(&self) -> u64 {
         self.raw.store().first_index().unwrap_or(0)
     }
+}
+
+/// Whether a message may be the first that a peer gets from its group: a leader's heart-beat to one that has acknowledged
+/// nothing, or a campaign.
+pub fn is_first_contact(message: &Message) -> bool {
+    match message.get_msg_type() {
+        MessageType::MsgHeartbeat => message.commit == 0,
+        MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => true,
+        _ => false,
+    }
+}
+
+/// When a message may leave.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// At once.
+    First,
+    /// After the round's write.
+    Last,
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nokv_proto::metapb::{Peer as Member, Region, RegionEpoch};
+use nokv_transport::PeerId;
 use raft::eraftpb::Entry;
 
 use super::Peer;
@@ -93,8 +94,13 @@ impl Peer {
     /// The region was changed by an applied entry.
     pub fn set_region(&mut self, region: Region) {
         self.region = Arc::new(region);
+        if let Some(me) = self.region.peer(PeerId(self.me.id)) {
+            self.me = *me;
+        }
+        let region = self.region.clone();
+        self.guests.retain(|guest| region.peer(PeerId(guest.id)).is_none());
         let seen = self.gate.state();
-        let state = GateState { region: self.region.clone(), ..GateState::clone(&seen) };
+        let state = GateState { region, peer: self.me, ..GateState::clone(&seen) };
         drop(seen);
         self.gate.set_state(state);
         self.publish_lease();

@@ -12,17 +12,38 @@ use crate::{MonotonicTime, RegionExt, StoreError};
 /// The context by which raft-rs marks a campaign that its leader ordered.
 const CAMPAIGN_TRANSFER: &[u8] = b"CampaignTransfer";
 
+/// Senders that are no members, remembered to be answered.
+const GUESTS_MAX: usize = 16;
+
+/// Whose a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Addressed {
+    /// It is for this peer.
+    Me,
+    /// It is for a later peer on this store: this one was removed.
+    MySuccessor,
+    /// Its sender was removed and does not know.
+    FromTheDead,
+    /// It is for nobody here.
+    Nobody,
+}
+
 impl Peer {
-    /// Takes in a message from another peer. Messages that do not fit are dropped: raft repeats what matters.
+    /// Takes in a message that is [`Addressed::Me`]. Messages that do not fit are dropped: raft repeats what matters.
     ///
     /// # Errors
     /// [`StoreError::LogLost`] if the leader counts on entries that this store does not have.
-    pub fn step(&mut self, envelope: RaftMessage, now: MonotonicTime) -> Result<(), StoreError> {
-        let Some(message) = self.open(&envelope) else { return Ok(()) };
+    pub fn step(&mut self, envelope: &RaftMessage, now: MonotonicTime) -> Result<(), StoreError> {
+        let Some(message) = self.open(envelope) else { return Ok(()) };
         if self.keeps_silent(&message, now) {
             return Ok(());
         }
         self.check_log_kept(&message)?;
+        self.meet(envelope);
+        self.step_raft(message)
+    }
+
+    pub(super) fn step_raft(&mut self, message: Message) -> Result<(), StoreError> {
         match self.raw.step(message) {
             Ok(()) | Err(raft::Error::StepPeerNotFound | raft::Error::StepLocalMsg | raft::Error::ProposalDropped) => {
                 Ok(())
@@ -31,22 +52,51 @@ impl Peer {
         }
     }
 
-    /// The raft message, if its envelope names this peer, a sender that may be a member, and a kind that peers send.
-    fn open(&self, envelope: &RaftMessage) -> Option<Message> {
-        let from = envelope.from_peer?;
-        if envelope.to_peer? != self.me {
-            return None;
+    /// Whose a message is, by what its envelope says.
+    pub fn addressed(&self, envelope: &RaftMessage) -> Addressed {
+        let (Some(from), Some(to)) = (envelope.from_peer, envelope.to_peer) else { return Addressed::Nobody };
+        if self.dying.is_some() {
+            return Addressed::Nobody;
+        }
+        let known = self.newest_epoch().conf_ver;
+        let shown = envelope.region_epoch.map_or(0, |epoch| epoch.conf_ver);
+        if to.id != self.me.id {
+            // Ids only rise: a later peer of this store means that this one was removed.
+            let replaced = to.id > self.me.id && to.store_id == self.me.store_id && shown > known;
+            return if replaced { Addressed::MySuccessor } else { Addressed::Nobody };
         }
         // A sender that is no member here may be one by a change that we have not applied yet, but only if it knows
         // more than we do.
-        let known = self.region.peer(PeerId(from.id)).is_some();
-        let newer = envelope.region_epoch.is_some_and(|epoch| epoch.conf_ver > self.region.epoch().conf_ver);
-        if !known && !newer {
-            return None;
+        if self.region.peer(PeerId(from.id)).is_some() || shown > self.region.epoch().conf_ver {
+            Addressed::Me
+        } else if shown < known {
+            Addressed::FromTheDead
+        } else {
+            Addressed::Nobody
         }
+    }
+
+    /// The raft message, if its envelope fits and it is of a kind that peers send.
+    fn open(&self, envelope: &RaftMessage) -> Option<Message> {
+        debug_assert_eq!(self.addressed(envelope), Addressed::Me, "the store looks at the envelope");
         let message = Message::parse_from_carllerche_bytes(&envelope.message).ok()?;
-        let fits = message.from == from.id && message.to == self.me.id;
+        let from = envelope.from_peer?.id;
+        let fits = message.from == from && message.to == self.me.id;
         (fits && peers_send(message.get_msg_type()) && is_continuous(&message)).then_some(message)
+    }
+
+    /// Remembers how to answer a sender that is no member as far as this peer knows.
+    pub(super) fn meet(&mut self, envelope: &RaftMessage) {
+        self.quiet_ticks = 0;
+        let Some(from) = envelope.from_peer.filter(|from| self.region.peer(PeerId(from.id)).is_none()) else { return };
+        let shown = envelope.region_epoch.unwrap_or_default();
+        if shown.conf_ver >= self.seen_epoch.conf_ver {
+            self.seen_epoch = shown;
+        }
+        if !self.guests.contains(&from) {
+            self.guests.truncate(GUESTS_MAX - 1);
+            self.guests.insert(0, from);
+        }
     }
 
     /// Whether a vote is asked for while this store may still be bound by a promise that it has forgotten.

@@ -7,17 +7,35 @@ use super::Peer;
 use crate::records::INITIAL_TERM;
 use crate::{MonotonicTime, StoreError};
 
+/// Ticks without a word after which a peer without data is dropped; it is created again when a word comes.
+const FORGOTTEN_AFTER_TICKS: usize = 100;
+
 impl Peer {
     /// One raft tick.
     pub fn tick(&mut self, now: MonotonicTime) {
+        if self.dying.is_some() {
+            return;
+        }
+        self.quiet_ticks += 1;
         self.draw_timeout();
         self.raw.tick();
         self.tick_reads(now);
+        self.leave_joint();
+        self.tick_shelf(now);
         self.propose_log_cut();
         let spare =
             if self.applied_index == self.raw.raft.raft_log.last_index() { 0 } else { self.config.cache_bytes_max };
         let held_by_all = self.held_by_all();
         self.raw.mut_store().shrink_cache(held_by_all, spare);
+    }
+
+    /// Whether this peer waits for its first image, and nobody has written to it for long: its group may have gone on
+    /// without it.
+    pub fn is_forgotten(&self) -> bool {
+        !self.has_data()
+            && self.quiet_ticks > FORGOTTEN_AFTER_TICKS
+            && self.arrived.is_none()
+            && self.restoring.is_none()
     }
 
     /// Campaigns without waiting for the timeout, if the group has never had a leader: for the peer that the topology

@@ -56,6 +56,13 @@ impl Cluster {
         cluster
     }
 
+    /// Adds a store with an empty disk, which is no member of any region. Stores are numbered without a gap.
+    pub fn join(&mut self, store: u64) {
+        assert_eq!(self.nodes.len() as u64 + 1, store, "the next store");
+        self.nodes.push(Slot { engine: MemoryEngine::new(), node: None });
+        self.start(store);
+    }
+
     /// Starts a store on its disk.
     pub fn start(&mut self, store: u64) {
         let (network, clock, config) = (self.network.clone(), self.clock.clone(), self.config.clone());

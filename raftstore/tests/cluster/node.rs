@@ -12,11 +12,11 @@ use nokv_raftstore::handle::RegionView;
 use nokv_raftstore::message::{ReadRequest, StoreMessage, Waiter};
 use nokv_raftstore::round::Round;
 use nokv_raftstore::{
-    Config, LoopParts, MonotonicTime, NewRegion, Proposal, Raftstore, RegionError, RegionExt, RequestContext, Role,
-    SplitRequest, StoreError, bootstrap, open,
+    Config, LoopParts, MemberChange, MembersRequest, MonotonicTime, NewRegion, Proposal, Raftstore, RegionDigest,
+    RegionError, RegionExt, RequestContext, Role, SplitRequest, StoreError, bootstrap, digest, open,
 };
 use nokv_transport::memory::{MemoryEndpoint, MemoryNetwork};
-use nokv_transport::{Network, PeerId, RegionId, StoreId};
+use nokv_transport::{ImageSource, Network, PeerId, RegionId, StoreId};
 
 use super::VirtualClock;
 
@@ -25,6 +25,8 @@ pub struct Node {
     pub store: StoreId,
     /// Stopped, as by a signal: it does nothing until it is let go on.
     pub held: bool,
+    /// Every image that it sends has a bit flipped in its first chunk.
+    pub flips_images: bool,
     pub handle: Raftstore<MemoryEngine>,
     pub parts: LoopParts,
     pub engine: MemoryEngine,
@@ -50,7 +52,7 @@ impl Node {
         let endpoint = network.endpoint(store);
         network.attach(store, Arc::new(opened.inbox));
         let parts = opened.loops.into_iter().next().expect("one raft loop");
-        Ok(Self { store, held: false, handle: opened.handle, parts, engine, log, endpoint, clock })
+        Ok(Self { store, held: false, flips_images: false, handle: opened.handle, parts, engine, log, endpoint, clock })
     }
 
     /// Takes in what arrived and carries out rounds until there is nothing left to do.
@@ -84,6 +86,12 @@ impl Node {
         for (to, message) in round.first_messages.drain(..) {
             let _ = self.endpoint.send(to, message);
         }
+        for mut image in round.images.drain(..) {
+            if self.flips_images {
+                image.source = Box::new(Flipping(Some(image.source)));
+            }
+            image.send(self.endpoint.as_ref(), &self.parts.mailbox);
+        }
         Ok(round)
     }
 
@@ -104,18 +112,23 @@ impl Node {
         std::mem::take(&mut round.apply)
     }
 
-    /// Committed entries take effect.
+    /// Committed entries take effect, and whatever else the apply loop is told, as its thread does it.
     pub fn apply(&mut self, tasks: Vec<ApplyTask>) -> Result<(), StoreError> {
         let mut round = ApplyRound::default();
         for task in tasks {
             self.parts.applier.apply(task, &mut round)?;
+            if round.action.is_some() {
+                self.carry_out(std::mem::take(&mut round))?;
+            }
         }
-        if round.applied.is_empty() {
-            return Ok(());
+        self.carry_out(round)
+    }
+
+    fn carry_out(&mut self, round: ApplyRound) -> Result<(), StoreError> {
+        for report in round.carry_out(&self.engine)? {
+            self.parts.store.handle(report, self.now())?;
         }
-        self.engine.write(&round.batch, false)?;
-        round.fates.into_iter().for_each(|(waiter, fate)| waiter.tell(fate));
-        self.parts.store.handle(StoreMessage::Applied(round.applied), self.now())
+        Ok(())
     }
 
     /// Proposes to write `key` under the term and epoch that the gate shows.
@@ -177,14 +190,38 @@ impl Node {
     }
 
     pub fn status(&self, region: u64) -> nokv_raftstore::RegionStatus {
-        let all = self.handle.regions();
-        all.into_iter().find(|status| status.state.region.id == region).expect("the region is here")
+        self.find(region).expect("the region is here")
+    }
+
+    /// The region's status, if it is here.
+    pub fn find(&self, region: u64) -> Option<nokv_raftstore::RegionStatus> {
+        self.handle.regions().into_iter().find(|status| status.state.region.id == region)
     }
 
     /// The term that this node leads `region` in, if it does.
     pub fn led_term(&self, region: u64) -> Option<u64> {
-        let state = self.state(region);
+        let state = self.find(region)?.state;
         (state.role == Role::Leader).then_some(state.term)
+    }
+
+    /// Proposes to change the members of `region`.
+    pub fn change_members(
+        &mut self,
+        region: u64,
+        changes: Vec<MemberChange>,
+        forced: bool,
+    ) -> Receiver<Result<(), RegionError>> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        let epoch = self.state(region).region.epoch();
+        let request = MembersRequest { region_id: RegionId(region), epoch, changes, forced };
+        self.send(StoreMessage::ChangeMembers(request, waiter));
+        told
+    }
+
+    /// What the store holds of `region`.
+    pub fn digest(&self, region: u64) -> Option<RegionDigest> {
+        let region = self.find(region)?.state.region.clone();
+        Some(digest(&self.engine.view(), &region).expect("a sound disk"))
     }
 
     /// Whether the leader's first own entry is applied.
@@ -199,5 +236,21 @@ impl Node {
 
     fn now(&self) -> MonotonicTime {
         nokv_raftstore::Clock::now(self.clock.as_ref())
+    }
+}
+
+/// Flips a bit of the first chunk.
+#[derive(Debug)]
+struct Flipping(Option<Box<dyn ImageSource>>);
+
+impl ImageSource for Flipping {
+    fn next_chunk(&mut self) -> Result<Option<bytes::Bytes>, String> {
+        let Some(mut source) = self.0.take() else { return Ok(None) };
+        let chunk = source.next_chunk()?;
+        Ok(chunk.map(|chunk| {
+            let mut bytes = chunk.to_vec();
+            bytes[chunk.len() / 2] ^= 1;
+            bytes.into()
+        }))
     }
 }

@@ -1,19 +1,21 @@
 //! The peers of one raft loop, and what a round of it does: take in messages and time, collect what all peers want
 //! done, and carry on once it is on disk. No thread and no disk in here: `raft_loop` and the simulator drive it alike.
 
+mod arrivals;
+mod changes;
+mod images;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use nokv_proto::metapb::Region;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{RegionId, StoreId};
 
-use crate::apply::{Applied, ApplyTask, Change};
-use crate::message::StoreMessage;
+use crate::apply::ApplyTask;
+use crate::message::{StoreMessage, Waiter};
 use crate::peer::Peer;
 use crate::peer_context::PeerContext;
-use crate::records::ApplyRecord;
 use crate::round::Round;
-use crate::{MonotonicTime, RegionError, RegionExt, StoreError};
+use crate::{MonotonicTime, RegionError, StoreError};
 
 /// A raft loop's regions.
 ///
@@ -27,8 +29,10 @@ pub struct Store {
     /// The last message to each region that this store does not have yet, since the entry that creates it is not
     /// applied here while its first leader campaigns already.
     early: BTreeMap<RegionId, RaftMessage>,
-    /// Replicas that came into being since the last round.
-    born: Vec<ApplyTask>,
+    /// For apply, with the next round: replicas that came into being, imports that nobody needs.
+    tasks: Vec<ApplyTask>,
+    /// To be sent with the next round: what peers are told that are none any more.
+    outbox: Vec<(StoreId, RaftMessage)>,
 }
 
 /// Messages kept for regions to come; further ones push out the lowest region's.
@@ -40,7 +44,7 @@ impl Store {
         let dirty = peers.iter().map(Peer::region_id).collect();
         let peers = peers.into_iter().map(|peer| (peer.region_id(), peer)).collect();
         let next_tick = now + context.config.tick;
-        Self { context, peers, dirty, next_tick, early: BTreeMap::new(), born: Vec::new() }
+        Self { context, peers, dirty, next_tick, early: BTreeMap::new(), tasks: Vec::new(), outbox: Vec::new() }
     }
 
     /// When [`Store::tick`] is due.
@@ -55,7 +59,7 @@ impl Store {
 
     /// Whether some peer has something to do.
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty()
+        !self.dirty.is_empty() || !self.tasks.is_empty() || !self.outbox.is_empty()
     }
 
     /// Ticks all peers if it is time. However late it is, it ticks once: time during which this store was stopped must
@@ -72,6 +76,7 @@ impl Store {
             peer.tick(now);
             self.dirty.insert(*region);
         }
+        self.drop_forgotten();
     }
 
     /// Takes in one message.
@@ -80,17 +85,10 @@ impl Store {
     /// If this store must not go on.
     pub fn handle(&mut self, message: StoreMessage, now: MonotonicTime) -> Result<(), StoreError> {
         match message {
-            StoreMessage::Raft(message) => {
-                let region = RegionId(message.region_id);
-                match self.wake(region) {
-                    Some(peer) => peer.step(message, now)?,
-                    None => self.keep_early(region, message),
-                }
+            StoreMessage::Raft(message) => self.raft_message(message, now)?,
+            StoreMessage::Propose(proposal, waiter) => {
+                self.with_peer(proposal.region_id, waiter, |peer, waiter| peer.propose(proposal, waiter));
             }
-            StoreMessage::Propose(proposal, waiter) => match self.wake(proposal.region_id) {
-                Some(peer) => peer.propose(proposal, waiter),
-                None => waiter.tell(Err(RegionError::RegionNotFound { region: proposal.region_id })),
-            },
             StoreMessage::Read(request) => match self.wake(request.region_id) {
                 Some(peer) => peer.read(request),
                 None => {
@@ -108,10 +106,24 @@ impl Store {
                     self.applied(&report, now)?;
                 }
             }
-            StoreMessage::Split(request, waiter) => match self.wake(request.region_id) {
-                Some(peer) => peer.propose_split(&request, waiter),
-                None => waiter.tell(Err(RegionError::RegionNotFound { region: request.region_id })),
-            },
+            StoreMessage::Split(request, waiter) => {
+                self.with_peer(request.region_id, waiter, |peer, waiter| peer.propose_split(&request, waiter));
+            }
+            StoreMessage::ChangeMembers(request, waiter) => {
+                self.with_peer(request.region_id, waiter, |peer, waiter| peer.propose_members(&request, waiter));
+            }
+            StoreMessage::Image(image) => self.image_arrived(*image, now)?,
+            StoreMessage::ImageMade { region, image } => {
+                if let Some(peer) = self.wake(region) {
+                    peer.image_made(image, now);
+                }
+            }
+            StoreMessage::ImageSent { region, peer: to, arrived } => {
+                if let Some(peer) = self.wake(region) {
+                    peer.image_sent(to.0, arrived);
+                }
+            }
+            StoreMessage::Cleared(region) => self.context.gates.cleared(region),
             StoreMessage::TransferLeader { region, to, done } => {
                 let begun = match self.wake(region) {
                     Some(peer) => peer.transfer_leader(to),
@@ -142,11 +154,27 @@ impl Store {
     /// # Errors
     /// If this store must not go on.
     pub fn collect(&mut self, now: MonotonicTime, round: &mut Round) -> Result<(), StoreError> {
-        round.apply.append(&mut self.born);
         for region in std::mem::take(&mut self.dirty) {
-            if let Some(peer) = self.peers.get_mut(&region) {
-                peer.collect(now, round)?;
-            }
+            self.collect_from(region, now, round)?;
+        }
+        round.apply.append(&mut self.tasks);
+        round.first_messages.append(&mut self.outbox);
+        Ok(())
+    }
+
+    fn collect_from(&mut self, region: RegionId, now: MonotonicTime, round: &mut Round) -> Result<(), StoreError> {
+        let Some(peer) = self.peers.get_mut(&region) else { return Ok(()) };
+        if peer.may_leave() {
+            self.bury(region, round);
+            return Ok(());
+        }
+        if let Some(image) = peer.take_due_image() {
+            self.restore(image)?;
+        }
+        let Some(peer) = self.peers.get_mut(&region) else { return Ok(()) };
+        peer.collect(now, round)?;
+        if peer.wants_image() {
+            self.order_image(region, round);
         }
         Ok(())
     }
@@ -163,50 +191,10 @@ impl Store {
         }
     }
 
-    /// Entries of a region were applied: carries out what they did to replicas, then tells the peer.
-    fn applied(&mut self, report: &Applied, now: MonotonicTime) -> Result<(), StoreError> {
-        for change in &report.changes {
-            match change {
-                Change::CutLog { index, term } => {
-                    if let Some(peer) = self.wake(report.region_id) {
-                        peer.cut_log(*index, *term);
-                    }
-                }
-                Change::Split(regions) => self.split(regions, now)?,
-            }
-        }
-        if let Some(peer) = self.wake(report.region_id) {
-            peer.applied(report);
-        }
-        Ok(())
-    }
-
-    /// A region became these; the new ones come to life here, and campaign at once where their parent led.
-    fn split(&mut self, regions: &[Region], now: MonotonicTime) -> Result<(), StoreError> {
-        let Some((first, new)) = regions.split_first() else { return Ok(()) };
-        let Some(parent) = self.wake(first.region_id()) else { return Ok(()) };
-        parent.set_region(first.clone());
-        let led = parent.leads();
-        for region in new {
-            let record = ApplyRecord::initial();
-            let mut peer = Peer::load(&self.context, region.clone(), &record, now)?;
-            self.born.push(ApplyTask::Insert(peer.region().clone(), record));
-            if led {
-                peer.campaign()?;
-            }
-            if let Some(message) = self.early.remove(&region.region_id()) {
-                peer.step(message, now)?;
-            }
-            self.dirty.insert(region.region_id());
-            self.peers.insert(region.region_id(), peer);
-        }
-        Ok(())
-    }
-
-    fn keep_early(&mut self, region: RegionId, message: RaftMessage) {
-        self.early.insert(region, message);
-        if self.early.len() > EARLY_MESSAGES_MAX {
-            self.early.pop_first();
+    fn with_peer(&mut self, region: RegionId, waiter: Waiter, act: impl FnOnce(&mut Peer, Waiter)) {
+        match self.wake(region) {
+            Some(peer) => act(peer, waiter),
+            None => waiter.tell(Err(RegionError::RegionNotFound { region })),
         }
     }
 

@@ -1,0 +1,141 @@
+//! Which replicas a store may come to hold: no two may own the same key, whichever raft loop they belong to, and none
+//! that was removed comes back. Everything that adds or widens a replica asks here first, under one lock.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use nokv_engine::KeyRange;
+use nokv_proto::metapb::Region;
+use nokv_transport::{PeerId, RegionId, StoreId};
+
+use crate::RegionExt;
+use crate::gate::Gates;
+
+/// What is known beside the regions that live here.
+#[derive(Debug, Default)]
+pub(crate) struct Admissions {
+    /// Ranges of replicas to come: they have no data yet, or less than they will have.
+    coming: BTreeMap<RegionId, (Bytes, Bytes)>,
+    /// Ranges of removed replicas, whose data is not cleared yet.
+    leaving: BTreeMap<RegionId, (Bytes, Bytes)>,
+    /// Removed replicas: the peer, and the membership's version that it was removed with.
+    buried: BTreeMap<RegionId, Buried>,
+}
+
+/// A peer of this store that must never come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buried {
+    /// Its id; ids below are as dead.
+    pub peer: PeerId,
+    /// The members' version by which it was known to be removed.
+    pub conf_ver: u64,
+}
+
+impl Gates {
+    /// Lets `region` come to own `start..end` on this store, unless another one here has a part of that, or will, or its
+    /// data is still there.
+    pub(crate) fn admit(&self, region: RegionId, start: &Bytes, end: &Bytes) -> bool {
+        let mut table = self.table().write();
+        let wanted = KeyRange::new(start, end);
+        let lives = |(id, gate): (&RegionId, &std::sync::Arc<crate::gate::Gate>)| {
+            *id != region && overlap(gate.state().region.range(), wanted)
+        };
+        let waits = |(id, range): (&RegionId, &(Bytes, Bytes))| *id != region && overlap(as_range(range), wanted);
+        let leaves = |range: &(Bytes, Bytes)| overlap(as_range(range), wanted);
+        let admissions = &table.admissions;
+        if table.gates.iter().any(lives)
+            || admissions.coming.iter().any(waits)
+            || admissions.leaving.values().any(leaves)
+            || admissions.leaving.contains_key(&region)
+        {
+            return false;
+        }
+        table.admissions.coming.insert(region, (start.clone(), end.clone()));
+        true
+    }
+
+    /// The replica is there, or will not come after all.
+    pub(crate) fn end_coming(&self, region: RegionId) {
+        self.table().write().admissions.coming.remove(&region);
+    }
+
+    /// Removes a replica: its gate, at once; its range stays taken until [`Gates::cleared`]; its peer is buried.
+    pub(crate) fn leave(&self, region: &Region, me: PeerId) {
+        let mut table = self.table().write();
+        let id = region.region_id();
+        table.gates.remove(&id);
+        table.admissions.coming.remove(&id);
+        table.admissions.leaving.insert(id, (region.start_key.clone(), region.end_key.clone()));
+        table.admissions.bury(id, Buried { peer: me, conf_ver: region.epoch().conf_ver });
+    }
+
+    /// The data of a removed replica is gone.
+    pub(crate) fn cleared(&self, region: RegionId) {
+        self.table().write().admissions.leaving.remove(&region);
+    }
+
+    /// Remembers a replica that was removed in an earlier life of this process, or that never had data.
+    pub(crate) fn bury(&self, region: &Region, store: StoreId) {
+        let Some(me) = region.peer_on(store) else { return };
+        let buried = Buried { peer: PeerId(me.id), conf_ver: region.epoch().conf_ver };
+        let mut table = self.table().write();
+        table.admissions.coming.remove(&region.region_id());
+        table.admissions.bury(region.region_id(), buried);
+    }
+
+    /// The peer of `region` that was removed from here last.
+    pub fn buried(&self, region: RegionId) -> Option<Buried> {
+        self.table().read().admissions.buried.get(&region).copied()
+    }
+}
+
+impl Admissions {
+    fn bury(&mut self, region: RegionId, buried: Buried) {
+        let known = self.buried.entry(region).or_insert(buried);
+        known.peer = known.peer.max(buried.peer);
+        known.conf_ver = known.conf_ver.max(buried.conf_ver);
+    }
+}
+
+fn as_range(range: &(Bytes, Bytes)) -> KeyRange<'_> {
+    KeyRange::new(&range.0, &range.1)
+}
+
+/// Whether some key can lie in both.
+fn overlap(one: KeyRange<'_>, other: KeyRange<'_>) -> bool {
+    let before = |end: &[u8], start: &[u8]| !end.is_empty() && end <= start;
+    !before(one.end, other.start) && !before(other.end, one.start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admits(gates: &Gates, region: u64, start: &str, end: &str) -> bool {
+        let key = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        gates.admit(RegionId(region), &key(start), &key(end))
+    }
+
+    #[test]
+    fn what_comes_and_what_leaves_keeps_its_range_to_itself() {
+        let gates = Gates::new(StoreId(1));
+        assert!(admits(&gates, 1, "b", "d"));
+        assert!(admits(&gates, 1, "b", "e"), "the same region may change its mind");
+        assert!(!admits(&gates, 2, "d", ""));
+        assert!(admits(&gates, 2, "e", ""));
+        assert!(!admits(&gates, 3, "x", "y"));
+        assert!(admits(&gates, 3, "", "b"));
+        let region = Region {
+            id: 1,
+            start_key: Bytes::from_static(b"b"),
+            end_key: Bytes::from_static(b"e"),
+            ..Region::default()
+        };
+        gates.leave(&region, PeerId(11));
+        assert!(!admits(&gates, 1, "b", "c"), "its own old data is still there");
+        assert!(!admits(&gates, 4, "c", "d"));
+        gates.cleared(RegionId(1));
+        assert!(admits(&gates, 4, "c", "d"));
+        assert_eq!(gates.buried(RegionId(1)), Some(Buried { peer: PeerId(11), conf_ver: 0 }));
+    }
+}

@@ -1,0 +1,81 @@
+//! A replica that is no member any more: it takes part in nothing, waits until what was committed is applied, and goes.
+//! Its tombstone keeps late messages from raising it again.
+
+use nokv_proto::metapb::Region;
+use nokv_proto::raft_serverpb::RaftMessage;
+use nokv_transport::PeerId;
+
+use super::Peer;
+use crate::RegionExt;
+use crate::apply::{ApplyTask, leaving};
+use crate::gate::{GateState, Role};
+use crate::records::{Liveness, RegionRecord};
+use crate::round::Round;
+
+/// A replica's end.
+#[derive(Debug)]
+pub(super) struct Dying {
+    /// The region as of its removal, as far as is known.
+    region: Region,
+    /// The entry that removed it is applied: what is behind that does not count.
+    at_once: bool,
+}
+
+impl Peer {
+    /// From now on it takes part in nothing. `at_once` if an applied entry removed it.
+    pub fn die(&mut self, region: Region, at_once: bool) {
+        slog::info!(self.logger, "this replica was removed"; "conf_ver" => region.epoch().conf_ver);
+        self.dying = Some(Dying { region, at_once });
+        self.step_aside();
+    }
+
+    /// A message says that this peer is no member any more: true if it knows more than this peer does.
+    pub fn believes_farewell(&self, message: &RaftMessage) -> bool {
+        let known = self.newest_epoch().conf_ver;
+        message.to_peer.is_some_and(|to| to.id == self.me.id)
+            && message.region_epoch.is_some_and(|epoch| epoch.conf_ver > known)
+    }
+
+    /// The region as a message shows it that was told to a later peer on this store, or to this one as its last.
+    pub fn region_as_of(&self, message: &RaftMessage) -> Region {
+        Region { id: self.region.id, region_epoch: message.region_epoch, ..Region::clone(&self.region) }
+    }
+
+    /// Whether it is dying, and nothing is left to apply.
+    pub fn may_leave(&self) -> bool {
+        self.dying.as_ref().is_some_and(|dying| dying.at_once || self.handed_index == self.applied_index)
+    }
+
+    /// Adds to the round what is left to do for a dying peer: its log goes with the round's synced write, its data after
+    /// it. Returns its record. It must not be used any more.
+    pub fn leave(mut self, round: &mut Round) -> RegionRecord {
+        self.step_aside();
+        let region = self.dying.take().map_or_else(|| Region::clone(&self.region), |dying| dying.region);
+        let record = if self.has_data() {
+            // The range is this replica's own, whatever the others did to theirs since.
+            let (start_key, end_key) = (self.region.start_key.clone(), self.region.end_key.clone());
+            leaving(&Region { start_key, end_key, ..region }, Some(self.me))
+        } else {
+            RegionRecord { liveness: Liveness::Tombstone, ..leaving(&region, Some(self.me)) }
+        };
+        self.raw.store().remove(&mut round.log);
+        record.put(&mut round.log.data);
+        round.sync = true;
+        if let Some(import) = self.take_unused_import() {
+            round.apply.push(ApplyTask::Discard(import));
+        }
+        round.apply.push(ApplyTask::Remove(record.clone()));
+        record
+    }
+
+    /// This store's peer id.
+    pub fn id(&self) -> PeerId {
+        PeerId(self.me.id)
+    }
+
+    fn step_aside(&mut self) {
+        let (region, peer, term) = (self.region.clone(), self.me, self.term());
+        self.gate.set_state(GateState { region, peer, role: Role::Follower, term, leader: None });
+        self.abandon_leadership();
+    }
+}

@@ -81,6 +81,8 @@ impl Runner for Script {
                 self.cluster().join(store);
                 Ok(String::new())
             }
+            "images" => Ok(format!("{} images begun\n", self.cluster().node(store).images_begun)),
+            "await-image" => self.await_image(store),
             "fill" => self.fill(store, region, count, &word("name")),
             "members" => self.members(store, region, &words),
             "same" => self.same(region),
@@ -178,6 +180,18 @@ impl Script {
         let last = format!("{prefix}{:03}", count - 1);
         let arrived = self.cluster().node(store).value(last.as_bytes()).is_some();
         Ok(if arrived { String::new() } else { "not all was written\n".to_owned() })
+    }
+
+    /// Runs until the store begins to send an image.
+    fn await_image(&mut self, store: u64) -> Result<String, Box<dyn Error>> {
+        let before = self.cluster().node(store).images_begun;
+        for _ in 0..5_000 {
+            self.cluster().run(Duration::from_millis(1));
+            if self.cluster().node(store).images_begun > before {
+                return self.outcomes();
+            }
+        }
+        Err("no image is sent within five seconds".into())
     }
 
     fn members(&mut self, store: u64, region: u64, words: &BTreeMap<String, String>) -> Result<String, Box<dyn Error>> {

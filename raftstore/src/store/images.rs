@@ -22,7 +22,7 @@ impl Store {
                     Some(image)
                 }
             }
-            _ => self.wake(region).map_or(None, |peer| peer.keep_image(image)),
+            _ => self.wake(region).and_then(|peer| peer.keep_image(image)),
         };
         self.discard(unused);
         Ok(())

@@ -27,6 +27,8 @@ pub struct Node {
     pub held: bool,
     /// Every image that it sends has a bit flipped in its first chunk.
     pub flips_images: bool,
+    /// Images that it began to send.
+    pub images_begun: usize,
     pub handle: Raftstore<MemoryEngine>,
     pub parts: LoopParts,
     pub engine: MemoryEngine,
@@ -52,7 +54,18 @@ impl Node {
         let endpoint = network.endpoint(store);
         network.attach(store, Arc::new(opened.inbox));
         let parts = opened.loops.into_iter().next().expect("one raft loop");
-        Ok(Self { store, held: false, flips_images: false, handle: opened.handle, parts, engine, log, endpoint, clock })
+        Ok(Self {
+            store,
+            held: false,
+            flips_images: false,
+            images_begun: 0,
+            handle: opened.handle,
+            parts,
+            engine,
+            log,
+            endpoint,
+            clock,
+        })
     }
 
     /// Takes in what arrived and carries out rounds until there is nothing left to do.
@@ -87,6 +100,7 @@ impl Node {
             let _ = self.endpoint.send(to, message);
         }
         for mut image in round.images.drain(..) {
+            self.images_begun += 1;
             if self.flips_images {
                 image.source = Box::new(Flipping(Some(image.source)));
             }
@@ -248,9 +262,8 @@ impl ImageSource for Flipping {
         let Some(mut source) = self.0.take() else { return Ok(None) };
         let chunk = source.next_chunk()?;
         Ok(chunk.map(|chunk| {
-            let mut bytes = chunk.to_vec();
-            bytes[chunk.len() / 2] ^= 1;
-            bytes.into()
+            let middle = chunk.len() / 2;
+            chunk.iter().enumerate().map(|(at, byte)| if at == middle { byte ^ 1 } else { *byte }).collect()
         }))
     }
 }

@@ -55,13 +55,13 @@ impl ImageSink for KeepingSink {
 /// Chunks from memory; after the last one it ends, or fails.
 #[derive(Debug)]
 struct Chunks {
-    rest: std::vec::IntoIter<Bytes>,
+    rest: std::collections::VecDeque<Bytes>,
     fails: bool,
 }
 
 impl ImageSource for Chunks {
     fn next_chunk(&mut self) -> Result<Option<Bytes>, String> {
-        match self.rest.next() {
+        match self.rest.pop_front() {
             None if self.fails => Err("the disk is broken".to_owned()),
             next => Ok(next),
         }
@@ -74,7 +74,7 @@ fn image(chunks: &[Bytes], fails: bool) -> (OutgoingImage, Outcomes) {
     let outcomes = Outcomes::default();
     let told = Arc::clone(&outcomes);
     let report = ImageReport::new(move |outcome| told.lock().unwrap().push(outcome));
-    let source = Box::new(Chunks { rest: chunks.to_vec().into_iter(), fails });
+    let source = Box::new(Chunks { rest: chunks.iter().cloned().collect(), fails });
     (OutgoingImage { source, report }, outcomes)
 }
 

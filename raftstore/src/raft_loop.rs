@@ -85,9 +85,6 @@ impl RaftLoop {
 
     fn carry_out(&mut self, round: &mut Round) -> Result<(), StoreError> {
         self.send(&mut round.first_messages);
-        for image in round.images.drain(..) {
-            image.send(self.network.as_ref(), &self.reports);
-        }
         if !round.log.is_empty() {
             let started = self.clock.now();
             self.log.write(&round.log, round.sync)?;
@@ -96,6 +93,9 @@ impl RaftLoop {
         }
         self.store.persisted(round);
         self.send(&mut round.last_messages);
+        for image in round.images.drain(..) {
+            image.send(self.network.as_ref(), &self.reports);
+        }
         for task in round.apply.drain(..) {
             if self.apply.send(task).is_err() {
                 // The apply loop ended with an error of its own, which stops the node.

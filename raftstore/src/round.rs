@@ -14,14 +14,15 @@ use crate::image::ImageOrder;
 pub struct Round {
     /// May leave at once: a leader's appends and heart-beats, which promise nothing of its own disk.
     pub first_messages: Vec<(StoreId, RaftMessage)>,
-    /// May leave at once, each on a way of its own.
-    pub images: Vec<ImageOrder>,
     /// To be written, for all regions at once.
     pub log: LogBatch,
     /// Whether that write must be on disk before anything below happens.
     pub sync: bool,
     /// May leave only after the write: votes, acknowledgements.
     pub last_messages: Vec<(StoreId, RaftMessage)>,
+    /// Images to be sent, each on a way of its own. Collected before and after the write; every one must be sent, since
+    /// raft waits for its report.
+    pub images: Vec<ImageOrder>,
     /// Committed and on this disk: to be applied.
     pub apply: Vec<ApplyTask>,
     /// What raft must be told once the write is done.

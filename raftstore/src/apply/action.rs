@@ -4,11 +4,12 @@
 use nokv_engine::{Cf, Engine, KeyRange, LogBatch, LogOp, RaftLog, WriteBatch, raft_keys};
 use nokv_proto::metapb::Region;
 use nokv_transport::RegionId;
+use raft::eraftpb::HardState;
 
 use super::{Applied, ApplyRound, Change};
 use crate::image::Image;
 use crate::message::StoreMessage;
-use crate::records::{Arrival, Liveness, RegionRecord};
+use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord, encode_hard_state};
 use crate::{RegionExt, StoreError};
 
 /// An act upon the engine.
@@ -105,6 +106,7 @@ pub(crate) fn resume<E: Engine>(
     match &record.liveness {
         Liveness::Normal | Liveness::Tombstone => Ok(record),
         Liveness::Applying(arrival) => {
+            begin_log_anew(log, &region, arrival.apply)?;
             take_in(engine, &region, arrival)?;
             Ok(RegionRecord { liveness: Liveness::Normal, region })
         }
@@ -122,4 +124,20 @@ pub(crate) fn resume<E: Engine>(
 fn remove_log(log: &dyn RaftLog, region: &Region) -> Result<LogOp, StoreError> {
     let (first, last) = log.bounds(region.id)?.unwrap_or_default();
     Ok(LogOp::Remove { group: region.id, first, last })
+}
+
+/// A log in an engine of its own is written after the record that announces an image: then the crash may have left the
+/// old log, which the image overrules. Its hard state stays: nothing was promised since.
+fn begin_log_anew(log: &dyn RaftLog, region: &Region, apply: ApplyRecord) -> Result<(), StoreError> {
+    let is_old = match log.bounds(region.id)? {
+        Some((first, _)) => first <= apply.applied_index,
+        None => log.state(region.id)?.is_none(),
+    };
+    if !is_old {
+        return Ok(());
+    }
+    let first_state = HardState { term: apply.applied_term, commit: apply.applied_index, ..HardState::default() };
+    let state = log.state(region.id)?.unwrap_or_else(|| encode_hard_state(&first_state));
+    let ops = vec![remove_log(log, region)?, LogOp::State { group: region.id, state }];
+    Ok(log.write(&LogBatch { ops, ..LogBatch::default() }, true)?)
 }

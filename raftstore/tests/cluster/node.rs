@@ -99,13 +99,6 @@ impl Node {
         for (to, message) in round.first_messages.drain(..) {
             let _ = self.endpoint.send(to, message);
         }
-        for mut image in round.images.drain(..) {
-            self.images_begun += 1;
-            if self.flips_images {
-                image.source = Box::new(Flipping(Some(image.source)));
-            }
-            image.send(self.endpoint.as_ref(), &self.parts.mailbox);
-        }
         Ok(round)
     }
 
@@ -122,6 +115,13 @@ impl Node {
         self.parts.store.persisted(round);
         for (to, message) in round.last_messages.drain(..) {
             let _ = self.endpoint.send(to, message);
+        }
+        for mut image in round.images.drain(..) {
+            self.images_begun += 1;
+            if self.flips_images {
+                image.source = Box::new(Flipping(Some(image.source)));
+            }
+            image.send(self.endpoint.as_ref(), &self.parts.mailbox);
         }
         std::mem::take(&mut round.apply)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nokv_engine::Engine as _;
 use nokv_raftstore::StoreError;
 use nokv_raftstore::apply::{Applier, ApplyRound, ApplyTask};
-use nokv_raftstore::message::{Mailbox, StoreMessage};
+use nokv_raftstore::message::Mailbox;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -60,21 +60,24 @@ impl ApplyTaskLoop {
             self.step().await;
             let mut round = ApplyRound::default();
             self.add(first, &mut round)?;
-            while round.batch.encoded_bytes() < BATCH_BYTES_MAX {
+            while round.action.is_none() && round.batch.encoded_bytes() < BATCH_BYTES_MAX {
                 let Some(next) = self.queue.take() else { break };
                 self.add(next, &mut round)?;
             }
             self.disk_time().await;
             self.node.engine.write(&round.batch, false)?;
             self.world.check_after_apply(&self.node, &round.applied);
+            round.batch.clear();
             self.disk_time().await;
             self.step().await;
-            for (waiter, fate) in round.fates {
+            for (waiter, fate) in round.fates.drain(..) {
                 waiter.tell(fate);
             }
             self.step().await;
-            if self.mailbox.push(StoreMessage::Applied(round.applied)).is_err() {
-                return Ok(());
+            for report in round.carry_out(&self.node.engine)? {
+                if self.mailbox.push(report).is_err() {
+                    return Ok(());
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nokv_engine::{Cf, Engine, Error, MemoryEngine, MemoryView, ReadView as _, WriteBatch};
+use nokv_engine::{Cf, Engine, Error, Importer, KeyRange, MemoryEngine, MemoryView, ReadView as _, WriteBatch};
 use parking_lot::Mutex;
 
 use crate::random::Random;
@@ -73,6 +73,30 @@ impl Engine for DurablePart {
     }
 
     fn write(&self, _: &WriteBatch, _: bool) -> nokv_engine::Result<()> {
-        Err(Error::Disk("only to be looked at".to_owned()))
+        Err(only_to_be_looked_at())
     }
+
+    fn importer(&self, _: &str) -> nokv_engine::Result<Box<dyn Importer>> {
+        Err(only_to_be_looked_at())
+    }
+
+    fn ingest(&self, _: &str, _: &[KeyRange<'_>]) -> nokv_engine::Result<()> {
+        Err(only_to_be_looked_at())
+    }
+
+    fn discard_import(&self, _: &str) -> nokv_engine::Result<()> {
+        Err(only_to_be_looked_at())
+    }
+
+    fn imports(&self) -> nokv_engine::Result<Vec<String>> {
+        self.0.imports()
+    }
+
+    fn clear_range(&self, _: KeyRange<'_>) -> nokv_engine::Result<()> {
+        Err(only_to_be_looked_at())
+    }
+}
+
+fn only_to_be_looked_at() -> Error {
+    Error::Disk("only to be looked at".to_owned())
 }

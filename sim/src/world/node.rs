@@ -16,7 +16,7 @@ use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::service::{Calls, TinyKvService};
 use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
 use nokv_transport::memory::MemoryEndpoint;
-use nokv_transport::{AddressBook, Inbox, RegionId, StoreId};
+use nokv_transport::{AddressBook, ImageSink, Inbox, RegionId, StoreId};
 use parking_lot::Mutex;
 use protobuf::Message as _;
 use raft::eraftpb::Message;
@@ -124,7 +124,7 @@ impl Node {
             world: world.clone(),
             node: self.clone(),
             applier: parts.applier,
-            mailbox: parts.mailbox,
+            mailbox: parts.mailbox.clone(),
             queue: queue.clone(),
             random: random.fork(),
         };
@@ -133,6 +133,7 @@ impl Node {
             node: self.clone(),
             store: parts.store,
             receiver: parts.receiver,
+            mailbox: parts.mailbox,
             endpoint,
             queue,
             random,
@@ -223,6 +224,10 @@ impl Inbox for StirringInbox {
     fn unreachable(&self, store: StoreId) {
         self.inner.unreachable(store);
         self.process.stirred.notify_one();
+    }
+
+    fn image(&self, message: RaftMessage) -> Result<Box<dyn ImageSink>, String> {
+        self.inner.image(message)
     }
 }
 

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use nokv_proto::raft_serverpb::RaftMessage;
-use nokv_raftstore::message::MailboxReceiver;
+use nokv_raftstore::image::ImageOrder;
+use nokv_raftstore::message::{Mailbox, MailboxReceiver};
 use nokv_raftstore::round::Round;
 use nokv_raftstore::store::Store;
 use nokv_raftstore::{Clock as _, StoreError};
@@ -24,6 +25,7 @@ pub(super) struct RaftTask {
     pub(super) node: Arc<Node>,
     pub(super) store: Store,
     pub(super) receiver: MailboxReceiver,
+    pub(super) mailbox: Mailbox,
     pub(super) endpoint: Arc<MemoryEndpoint>,
     pub(super) queue: Arc<ApplyQueue>,
     pub(super) random: Random,
@@ -88,6 +90,7 @@ impl RaftTask {
         self.step().await;
         self.store.persisted(round);
         self.send(&mut round.last_messages);
+        self.send_images(&mut round.images);
         self.step().await;
         self.queue.add(round.apply.drain(..));
         Ok(())
@@ -103,6 +106,17 @@ impl RaftTask {
             if self.endpoint.send(to, message).is_err() {
                 self.store.unreachable(to);
             }
+        }
+        self.world.network_was_used();
+    }
+
+    fn send_images(&mut self, images: &mut Vec<ImageOrder>) {
+        if images.is_empty() {
+            return;
+        }
+        self.world.move_network();
+        for image in images.drain(..) {
+            image.send(self.endpoint.as_ref(), &self.mailbox);
         }
         self.world.network_was_used();
     }

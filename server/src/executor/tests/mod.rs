@@ -15,7 +15,7 @@ use nokv_percolator::{Get, Key, Mutation, MutationOp, Prewrite, ReadPoint, Times
 use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_raftstore::{Config, Raftstore, RequestContext, RunningStore, StoreError, bootstrap, open};
-use nokv_transport::{Network, RegionId, SendRefused, StoreId};
+use nokv_transport::{Network, OutgoingImage, RegionId, SendRefused, StoreId};
 use parking_lot::{Condvar, Mutex};
 
 use super::{ExecuteError, Executor, ExecutorOptions};
@@ -139,6 +139,10 @@ struct Nowhere;
 impl Network for Nowhere {
     fn send(&self, _to: StoreId, _message: RaftMessage) -> Result<(), SendRefused> {
         Err(SendRefused::UnknownStore)
+    }
+
+    fn send_image(&self, _to: StoreId, _message: RaftMessage, image: OutgoingImage) {
+        image.report.tell(Err("there is no other store".to_owned()));
     }
 }
 

@@ -56,8 +56,10 @@ fail() { FAILED=1 && echo "FAIL $*"; }
 
 # `nokv bench run` of a workload into a file: WORKLOAD FILE FLAGS…
 bench() {
-  "$NOKV" bench run --json --target "nokv:$CONFIG" --workload "$1" --clients "$CLIENTS" --keys "$KEYS" "${@:3}" \
-    >"$2" 9>&-
+  local pids
+  pids=$(IFS=, && printf '%s' "${NODE_PID[*]}")
+  "$NOKV" bench run --json --target "nokv:$CONFIG" --workload "$1" --clients "$CLIENTS" --keys "$KEYS" \
+    --pids "$pids" "${@:3}" >"$2" 9>&-
 }
 
 # A line of the table for each workload: LABEL FLAGS…
@@ -163,3 +165,7 @@ until "$NOKV" put a back --config "$CONFIG" --timeout 1 && "$NOKV" put z back --
 done >/dev/null 2>&1
 echo "service is back $(($(now_ms) - BEGAN)) ms after one of them was started again, with nobody's help"
 measure "one of three gone, again" --no-load
+nodes_start "$DEAD"
+nodes_wait_ready "$DEAD" 60
+python3 "$NODES_LIB/topology.py" replicas "$CONFIG" 120
+measure "three nodes, again" --no-load

@@ -77,6 +77,8 @@ pub use gate::{RegionStatus, RequestContext, Role};
 pub use handle::{Raftstore, RegionView};
 pub use inbox::StoreInbox;
 pub use message::{MemberChange, MembersRequest, NewRegion, Proposal, SplitRequest};
+/// Who is meant, in this crate's calls.
+pub use nokv_transport::{PeerId, RegionId, StoreId};
 pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
 pub use time::{Clock, MonotonicTime};

@@ -9,10 +9,10 @@ use nokv_engine::{
     Cf, Engine as _, LogBatch, LogEntry, LogOp, RaftLog as _, RocksEngine, RocksOptions, SharedRaftLog, WriteBatch,
 };
 use nokv_proto::metapb::{Peer, Region, RegionEpoch};
-use nokv_raftstore::RegionExt as _;
 use nokv_raftstore::apply::{Applier, ApplyRound, ApplyTask, CommittedEntries};
 use nokv_raftstore::entry::begin_write;
 use nokv_raftstore::records::ApplyRecord;
+use nokv_raftstore::{RegionExt as _, StoreId};
 use raft::eraftpb::Entry;
 
 use crate::measure;
@@ -50,7 +50,7 @@ fn apply(criterion: &mut Criterion, engine: &RocksEngine) {
     });
     for count in TOGETHER {
         for write in [false, true] {
-            let mut applier = Applier::default();
+            let mut applier = Applier::new(StoreId(1));
             let record = ApplyRecord { applied_index: 5, applied_term: 5, truncated_index: 5, truncated_term: 5 };
             applier.insert(region.clone(), record);
             let (mut next, data) = (6, entry_data());

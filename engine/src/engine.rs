@@ -35,12 +35,12 @@ pub trait Engine: Clone + Debug + Send + Sync + 'static {
     /// [`crate::Error::Disk`]; the engine itself goes on.
     fn importer(&self, name: &str) -> Result<Box<dyn Importer>>;
 
-    /// Makes the data column families hold, within the ranges of `clear`, exactly what the finished import `name` holds,
-    /// whose keys must all lie within these ranges. Views taken before do not change.
+    /// Makes the data column families hold, within the ranges of `clear`, exactly what the finished import `name`
+    /// holds, whose keys must all lie within these ranges. Views taken before do not change.
     ///
-    /// On return it is on disk, and everything written before it. A crash meanwhile may leave any part of the old and the
-    /// new within `clear`: the caller remembers (synced, beforehand) what it is about to do, and does it again. Doing it
-    /// again after it was done changes nothing. The import stays until it is discarded.
+    /// On return it is on disk, and everything written before it. A crash meanwhile may leave any part of the old and
+    /// the new within `clear`: the caller remembers (synced, beforehand) what it is about to do, and does it again.
+    /// Doing it again after it was done changes nothing. The import stays until it is discarded.
     ///
     /// # Errors
     /// As [`Engine::write`]; [`crate::Error::Corrupt`] if there is no such import.
@@ -59,8 +59,8 @@ pub trait Engine: Clone + Debug + Send + Sync + 'static {
     fn imports(&self) -> Result<Vec<String>>;
 
     /// Removes all keys of `range` from the data column families, by range and, where no view can see them, by whole
-    /// file. Like an unsynced write, but a crash may leave any part of it done: the caller remembers beforehand what it is
-    /// about to do, and does it again. Nobody else may write into the range meanwhile.
+    /// file. Like an unsynced write, but a crash may leave any part of it done: the caller remembers beforehand what
+    /// it is about to do, and does it again. Nobody else may write into the range meanwhile.
     ///
     /// # Errors
     /// As [`Engine::write`].

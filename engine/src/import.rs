@@ -10,8 +10,8 @@ pub trait Importer: Debug + Send {
     /// Adds a key, which must be above those that were added for the same column family.
     ///
     /// # Errors
-    /// [`crate::Error::Corrupt`] for a key out of order, or one of [`Cf::Raft`]: the caller's input is broken, the engine
-    /// is not. [`crate::Error::Disk`] if the disk takes no more: give the import up; the engine itself goes on.
+    /// [`crate::Error::Corrupt`] for a key out of order, or one of [`Cf::Raft`]: the caller's input is broken, the
+    /// engine is not. [`crate::Error::Disk`] if the disk takes no more: give the import up; the engine itself goes on.
     fn add(&mut self, cf: Cf, key: &[u8], value: &[u8]) -> Result<()>;
 
     /// Makes it durable under its name: from now on it survives a crash, until it is discarded.

@@ -26,7 +26,7 @@
 //! | `planted.rs` | mistakes for the simulator to find; not compiled in otherwise |
 //! | `raft_keys.rs` | every key of [`Cf::Raft`] |
 //! | `memory/` | [`MemoryEngine`]: persistent maps, a journal of what is not synced, faults on demand |
-//! | `rocks/` | `RocksEngine`: options, opening, writing, views, cursors, statistics |
+//! | `rocks/` | `RocksEngine`: options, opening, writing, views, cursors, `import`, `clear`, statistics |
 //! | `tests/contract/` | one suite of promises, run on every implementation |
 //!
 //! # Invariants

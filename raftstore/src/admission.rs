@@ -32,8 +32,8 @@ pub struct Buried {
 }
 
 impl Gates {
-    /// Lets `region` come to own `start..end` on this store, unless another one here has a part of that, or will, or its
-    /// data is still there.
+    /// Lets `region` come to own `start..end` on this store, unless another one here has a part of that, or will, or
+    /// its data is still there.
     pub(crate) fn admit(&self, region: RegionId, start: &Bytes, end: &Bytes) -> bool {
         let mut table = self.table().write();
         let wanted = KeyRange::new(start, end);

@@ -64,8 +64,8 @@ fn write_first_day(log: &dyn RaftLog, store: StoreId, regions: &[&Region]) -> Re
 }
 
 /// The directory wins over the topology file, so the file must describe the same regions and peers, as they are or as
-/// they were once: a region that it does not name must have come by a split or a change of members, and one that it names
-/// must be here, or have been.
+/// they were once: a region that it does not name must have come by a split or a change of members, and one that it
+/// names must be here, or have been.
 fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store: StoreId) -> Result<(), StoreError> {
     let mismatch = |what: String| {
         Err(StoreError::Mismatch(format!(

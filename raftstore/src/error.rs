@@ -53,7 +53,8 @@ pub enum RegionError {
     /// that is not idempotent must first find out.
     #[error("the leader changed while the request was under way; whether it took effect is unknown")]
     StaleCommand,
-    /// The members cannot be changed as asked. Do what the reason says; the same request again helps only if it says so.
+    /// The members cannot be changed as asked. Do what the reason says; the same request again helps only if it says
+    /// so.
     #[error("the members of region {region} were not changed: {reason}")]
     MembersRefused {
         /// The region.

@@ -192,11 +192,12 @@ impl<E: Engine> Raftstore<E> {
         told.await.unwrap_or(Err(RegionError::StaleCommand))
     }
 
-    /// Changes a region's members. Resolves when this store has applied it; a joint change is left by itself afterwards.
+    /// Changes a region's members. Resolves when this store has applied it; a joint change is left by itself
+    /// afterwards.
     ///
     /// # Errors
-    /// [`RegionError::MembersRefused`] with a reason; [`RegionError::StaleCommand`] = it may or may not happen; every other
-    /// = it did not.
+    /// [`RegionError::MembersRefused`] with a reason; [`RegionError::StaleCommand`] = it may or may not happen; every
+    /// other = it did not.
     pub async fn change_members(&self, request: MembersRequest) -> Result<(), RegionError> {
         let (waiter, told) = Waiter::new(Box::new(()));
         self.mailbox(request.region_id).offer(StoreMessage::ChangeMembers(request, waiter))?;

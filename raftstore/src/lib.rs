@@ -22,9 +22,10 @@
 //! | [`message`], [`mailboxes`] | what a raft loop is told; its mailbox, and which one |
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
-//! | [`image`] | a region's data on its way to a peer that lags too far |
+//! | [`image`] | a region's data on its way to a peer that lags too far: `source`, `chunk`, `sink` |
 //! | `admission` | which replicas a store may come to hold |
-//! | `store/` | the peers of one loop; a round's three steps |
+//! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images` |
+//! | `apply/action.rs` | what the apply loop does beside writing batches, and a start does again |
 //! | [`round`] | a round's effects, as data |
 //! | [`raft_loop`], [`apply`] | the two threads; `apply/run.rs` is the second one's loop |
 //! | [`entry`] | what a log entry carries |

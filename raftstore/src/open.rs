@@ -107,8 +107,8 @@ pub fn open<E: Engine>(
     Ok(OpenStore { handle, inbox, loops, log, clock })
 }
 
-/// Takes in the images and clears the data that the records say, and discards the imports that none says. The regions as
-/// they are then.
+/// Takes in the images and clears the data that the records say, and discards the imports that none says. The regions
+/// as they are then.
 fn finish_what_was_begun<E: Engine>(
     engine: &E,
     log: &dyn RaftLog,

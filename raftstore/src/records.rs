@@ -79,8 +79,8 @@ impl Arrival {
 pub struct RegionRecord {
     /// Whether the replica lives.
     pub liveness: Liveness,
-    /// The region as of the applied index; for a removed replica, as of when it was last heard of, and this store's peer
-    /// is among the members.
+    /// The region as of the applied index; for a removed replica, as of when it was last heard of, and this store's
+    /// peer is among the members.
     pub region: Region,
 }
 

@@ -77,21 +77,6 @@ impl Runner for Script {
             "put" => self.put(store, region, term, &word("name"), &word("value")),
             "split" => self.split(store, region, new, &word("name")),
             "regions" => self.regions(),
-            "join" => {
-                self.cluster().join(store);
-                Ok(String::new())
-            }
-            "images" => Ok(format!("{} images begun\n", self.cluster().node(store).images_begun)),
-            "await-image" => self.await_image(store),
-            "fill" => self.fill(store, region, count, &word("name")),
-            "members" => self.members(store, region, &words),
-            "same" => self.same(region),
-            "flip-images" => {
-                self.cluster().node(store).flips_images = to == 1;
-                Ok(String::new())
-            }
-            "imports" => Ok(format!("{:?}\n", self.cluster().node(store).engine.imports()?)),
-            "records" => self.records(store, region),
             "oversized" => self.oversized(store, region),
             "get" => Ok(match self.cluster().node(store).value(word("name").as_bytes()) {
                 Some(value) => format!("{}\n", String::from_utf8_lossy(&value)),
@@ -116,7 +101,7 @@ impl Runner for Script {
             "pause-before" => self.pause_before(store, &word("name")),
             "status" => self.status(region),
             "log" => self.log(region),
-            _ => Err(format!("unknown command {command:?}").into()),
+            name => self.run_on_replicas(name, store, region, to, count, &words),
         }
     }
 }
@@ -180,6 +165,36 @@ impl Script {
         let last = format!("{prefix}{:03}", count - 1);
         let arrived = self.cluster().node(store).value(last.as_bytes()).is_some();
         Ok(if arrived { String::new() } else { "not all was written\n".to_owned() })
+    }
+
+    /// Commands about images and members.
+    fn run_on_replicas(
+        &mut self,
+        name: &str,
+        store: u64,
+        region: u64,
+        to: u64,
+        count: u64,
+        words: &BTreeMap<String, String>,
+    ) -> Result<String, Box<dyn Error>> {
+        match name {
+            "join" => {
+                self.cluster().join(store);
+                Ok(String::new())
+            }
+            "images" => Ok(format!("{} images begun\n", self.cluster().node(store).images_begun)),
+            "await-image" => self.await_image(store),
+            "fill" => self.fill(store, region, count, words.get("name").map_or("", String::as_str)),
+            "members" => self.members(store, region, words),
+            "same" => self.same(region),
+            "flip-images" => {
+                self.cluster().node(store).flips_images = to == 1;
+                Ok(String::new())
+            }
+            "imports" => Ok(format!("{:?}\n", self.cluster().node(store).engine.imports()?)),
+            "records" => self.records(store, region),
+            _ => Err(format!("unknown command {name}").into()),
+        }
     }
 
     /// Runs until the store begins to send an image.

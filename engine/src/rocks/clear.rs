@@ -1,7 +1,7 @@
 //! Removing all keys of a range, and taking an import in in their place.
 //!
-//! A range deletion hides the keys from every later view; tables that lie wholly in the range are then deleted as files,
-//! but only while no view is alive: a view older than the deletion must go on seeing what they hold.
+//! A range deletion hides the keys from every later view; tables that lie wholly in the range are then deleted as
+//! files, but only while no view is alive: a view older than the deletion must go on seeing what they hold.
 
 use rocksdb::{FlushOptions, properties};
 

@@ -26,8 +26,8 @@ pub enum Action {
 }
 
 impl ApplyRound {
-    /// Writes the batch (without a sync: the log can replay it), tells the fates, acts, and returns what the raft loop is
-    /// to be told.
+    /// Writes the batch (without a sync: the log can replay it), tells the fates, acts, and returns what the raft loop
+    /// is to be told.
     ///
     /// # Errors
     /// If the disk fails or holds what it must not: nobody who waits is told anything then.

@@ -46,8 +46,8 @@ impl Peer {
         self.dying.as_ref().is_some_and(|dying| dying.at_once || self.handed_index == self.applied_index)
     }
 
-    /// Adds to the round what is left to do for a dying peer: its log goes with the round's synced write, its data after
-    /// it. Returns its record. It must not be used any more.
+    /// Adds to the round what is left to do for a dying peer: its log goes with the round's synced write, its data
+    /// after it. Returns its record. It must not be used any more.
     pub fn leave(mut self, round: &mut Round) -> RegionRecord {
         self.step_aside();
         let region = self.dying.take().map_or_else(|| Region::clone(&self.region), |dying| dying.region);

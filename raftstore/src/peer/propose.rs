@@ -99,8 +99,8 @@ impl Peer {
         RegionError::ServerIsBusy { reason, backoff_ms: 100 }
     }
 
-    /// Proposes to cut the log once all replicas hold more than the slack beyond its beginning, or once it has outgrown its
-    /// bounds: then whoever has not got it gets an image.
+    /// Proposes to cut the log once all replicas hold more than the slack beyond its beginning, or once it has
+    /// outgrown its bounds: then whoever has not got it gets an image.
     pub(super) fn propose_log_cut(&mut self) {
         if !self.leads() || self.raw.raft.lead_transferee.is_some() {
             return;

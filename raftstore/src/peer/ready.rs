@@ -146,8 +146,8 @@ impl Peer {
     }
 }
 
-/// Whether a message may be the first that a peer gets from its group: a leader's heart-beat to one that has acknowledged
-/// nothing, or a campaign.
+/// Whether a message may be the first that a peer gets from its group: a leader's heart-beat to one that has
+/// acknowledged nothing, or a campaign.
 pub fn is_first_contact(message: &Message) -> bool {
     match message.get_msg_type() {
         MessageType::MsgHeartbeat => message.commit == 0,

@@ -1,5 +1,5 @@
-//! Messages from other stores, looked at by their envelope: for a peer that is here, for one that was removed, or for one
-//! that this store does not have yet and may be given.
+//! Messages from other stores, looked at by their envelope: for a peer that is here, for one that was removed, or for
+//! one that this store does not have yet and may be given.
 
 use nokv_proto::metapb::{Peer as Member, RegionEpoch};
 use nokv_proto::raft_serverpb::RaftMessage;

@@ -1,4 +1,5 @@
 //! What applied entries did to replicas is carried out: logs are cut, regions split, members come and go.
+//! Peers that are removed are buried here.
 
 use nokv_proto::metapb::Region;
 

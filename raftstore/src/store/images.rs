@@ -1,4 +1,5 @@
-//! Images that have arrived, and those that leaders want made: what concerns more than one region is decided here.
+//! Images that have arrived, and those that leaders want made: what concerns
+//! more than one region is decided here.
 
 use nokv_transport::{PeerId, RegionId};
 
@@ -28,7 +29,8 @@ impl Store {
         Ok(())
     }
 
-    /// Everything before an image is applied: its peer restores it, unless another region here owns a part of its range.
+    /// Everything before an image is applied: its peer restores it, unless another region here owns a part of its
+    /// range.
     pub(super) fn restore(&mut self, image: ArrivedImage) -> Result<(), StoreError> {
         let region = image.region.region_id();
         let Some(peer) = self.peers.get_mut(&region) else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! Sending an image: a task, a connection and a stream of its own, so that nothing else waits behind it. A chunk is read
-//! only when the one before it is on its way, and no faster than the rate allows.
+//! Sending an image: a task, a connection and a stream of its own, so that nothing else waits behind it. A chunk is
+//! read only when the one before it is on its way, and no faster than the rate allows.
 
 use std::pin::pin;
 use std::sync::Arc;

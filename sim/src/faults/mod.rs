@@ -15,6 +15,7 @@ mod network;
 mod oracle;
 mod partitions;
 mod pauses;
+mod promises;
 mod transfers;
 
 use std::sync::Arc;
@@ -58,6 +59,9 @@ impl Faults {
         if scenario.crashes {
             tasks.spawn(kills::strike(world.clone(), random.fork()));
             tasks.spawn(oracle::fail(world.clone(), random.fork()));
+        }
+        if scenario.crashes && scenario.partitions {
+            tasks.spawn(promises::tempt(world.clone(), random.fork()));
         }
         if scenario.disks {
             disks::set_out(world, random);

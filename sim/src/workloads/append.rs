@@ -50,6 +50,12 @@ impl Lists {
         self.run(workloads, client, steps).await
     }
 
+    pub(super) async fn read_newest(&self, workloads: &Workloads, client: &Client) -> Result<(), Error> {
+        let first = *self.appends.lock() / APPENDS_MAX;
+        let steps = (first..first + LISTS).map(|key| Step::Read { key, elements: Vec::new() }).collect();
+        self.run(workloads, client, steps).await
+    }
+
     /// Runs a transaction whose reads are still to be filled in.
     async fn run(&self, workloads: &Workloads, client: &Client, steps: Vec<Step>) -> Result<(), Error> {
         let world = &workloads.world;

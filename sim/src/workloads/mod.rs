@@ -83,8 +83,16 @@ impl Workloads {
         self.bank.open_accounts(client).await
     }
 
-    /// One operation of one client.
+    /// One operation of one client. Now and then, all clients only read for a while: a leader that nobody writes to has
+    /// followers that are all level, and holds its lease by asking them.
     pub async fn operate(&self, client: &Client, number: u64, random: &mut Random) {
+        if self.only_reads() {
+            if let Err(error) = self.read_something(client, random).await {
+                self.ended("read", &error);
+            }
+            self.world.counts.operations.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         match random.below(100) {
             0..25 => self.registers.operate(self, client, random).await,
             25..50 => self.bank.operate(self, client, random).await,
@@ -93,6 +101,20 @@ impl Workloads {
             _ => self.raw_keys.operate(self, client, random).await,
         }
         self.world.counts.operations.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether this is a spell of reads: one of three, of a length that the seed decides.
+    fn only_reads(&self) -> bool {
+        let spell_ms = 1_000 + self.world.options.seed % 4_000;
+        u64::try_from(self.world.now().as_millis()).unwrap_or(0) / spell_ms % 3 == 2
+    }
+
+    async fn read_something(&self, client: &Client, random: &mut Random) -> Result<(), Error> {
+        match random.below(3) {
+            0 => self.bank.read_all(self, client).await,
+            1 => self.lists.read_newest(self, client).await,
+            _ => self.registers.read_all(self, client).await,
+        }
     }
 
     /// Reads everything once. Resolves every lock by that.

@@ -47,8 +47,7 @@
 //!    or the in-memory network was told to reorder. Raft needs none of this.
 //! 6. A message is handed to the inbox only if its envelope is whole and names this store as the receiver.
 //! 7. An image has a connection of its own, so that it never stands in a heartbeat's way; its sender is told exactly
-//!    once
-//!    how it ended, at the latest after a deadline; at most a few chunks of it are in memory at either end.
+//!    once how it ended, at the latest after a deadline; at most a few chunks of it are in memory at either end.
 //! 8. The in-memory network under one thread is a function of its seed and the calls made.
 //!
 //! # Deliberately absent

@@ -15,10 +15,11 @@ use crate::error::{InvalidInput, Result};
 use crate::grpc::GrpcRpc;
 use crate::http_oracle::HttpOracle;
 use crate::known_outcomes::KnownOutcomes;
-use crate::options::Options;
+use crate::options::{Options, Transport};
 use crate::oracle::TimestampOracle;
 use crate::router::Router;
 use crate::rpc::Rpc;
+use crate::stream_rpc::StreamRpc;
 use crate::topology::Topology;
 
 /// A client of one cluster. Cheap to clone; clones share connections and what was learned about regions.
@@ -67,7 +68,7 @@ impl Client {
     pub fn connect(topology: Topology, tso_url: &str, options: Options) -> Result<Self> {
         let oracle = HttpOracle::new(tso_url)?;
         let directory = StaticDirectory::new(topology);
-        Ok(Client::new(Arc::new(GrpcRpc::default()), Arc::new(oracle), Arc::new(directory), options))
+        Ok(Client::new(over_network(&options), Arc::new(oracle), Arc::new(directory), options))
     }
 
     /// A client of the cluster whose stores are at `addresses` (host:port), some of them at least. Regions are found by
@@ -77,7 +78,7 @@ impl Client {
     /// [`crate::Error::InvalidInput`] if the URL is none.
     pub fn connect_to(addresses: impl IntoIterator<Item = String>, tso_url: &str, options: Options) -> Result<Self> {
         let oracle = HttpOracle::new(tso_url)?;
-        let rpc = Arc::new(GrpcRpc::default());
+        let rpc = over_network(&options);
         let directory = DiscoveringDirectory::new(rpc.clone(), addresses);
         Ok(Client::new(rpc, Arc::new(oracle), Arc::new(directory), options))
     }
@@ -132,6 +133,13 @@ impl Client {
             return Err(InvalidInput::ValueTooLarge { key: key.clone(), bytes: value.len(), bytes_max }.into());
         }
         Ok(())
+    }
+}
+
+fn over_network(options: &Options) -> Arc<dyn Rpc> {
+    match options.transport {
+        Transport::Unary => Arc::new(GrpcRpc::default()),
+        Transport::Stream => Arc::new(StreamRpc::default()),
     }
 }
 

@@ -44,6 +44,20 @@ impl Default for GrpcOptions {
     }
 }
 
+impl GrpcOptions {
+    /// How a store is connected to.
+    pub(crate) fn endpoint(&self, address: &str) -> Result<Endpoint, RpcError> {
+        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let endpoint = Endpoint::from_shared(uri).map_err(|error| RpcError::Unreachable(error.to_string()))?;
+        Ok(endpoint
+            .connect_timeout(self.connect_timeout)
+            .http2_keep_alive_interval(self.keepalive_interval)
+            .keep_alive_timeout(self.keepalive_timeout)
+            .http2_adaptive_window(true)
+            .tcp_nodelay(true))
+    }
+}
+
 /// TinyKv over gRPC, without encryption.
 #[derive(Debug, Default)]
 pub struct GrpcRpc {
@@ -76,14 +90,7 @@ impl GrpcRpc {
 
     fn dial(&self, address: &str) -> Result<Pool, RpcError> {
         let options = &self.options;
-        let uri = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let endpoint = Endpoint::from_shared(uri).map_err(|error| RpcError::Unreachable(error.to_string()))?;
-        let endpoint = endpoint
-            .connect_timeout(options.connect_timeout)
-            .http2_keep_alive_interval(options.keepalive_interval)
-            .keep_alive_timeout(options.keepalive_timeout)
-            .http2_adaptive_window(true)
-            .tcp_nodelay(true);
+        let endpoint = options.endpoint(address)?;
         let clients = (0..options.connections_per_store.max(1)).map(|_| {
             TinyKvClient::new(endpoint.connect_lazy())
                 .max_decoding_message_size(options.answer_bytes_max)
@@ -101,7 +108,7 @@ impl Pool {
 }
 
 /// What a gRPC status means for the request.
-fn classify(status: &Status) -> RpcError {
+pub(crate) fn classify(status: &Status) -> RpcError {
     let message = status.message().to_owned();
     if never_left(status) {
         return RpcError::Unreachable(innermost(status));
@@ -124,12 +131,12 @@ fn never_left(status: &Status) -> bool {
 }
 
 /// The words of the first cause: those of the errors around it only say that something failed.
-fn innermost(status: &Status) -> String {
-    causes(status).last().map_or_else(|| status.message().to_owned(), |cause| cause.to_string())
+pub(crate) fn innermost(error: &dyn StdError) -> String {
+    causes(error).last().map_or_else(|| error.to_string(), |cause| cause.to_string())
 }
 
-fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
-    std::iter::successors(status.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
+fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (*cause).source())
 }
 
 macro_rules! forward {

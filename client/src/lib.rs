@@ -34,8 +34,9 @@
 //! # Map
 //! - Surface: `client` (state, making one), `options`, `error`; `get`, `scan`, `raw`, `autocommit`, `two_phase`,
 //!   `transaction`, `mutation`.
-//! - Seams: `rpc` with `grpc`; `oracle` with `http_oracle`; `directory` with `topology` (fixed) and
-//!   `discover` (from addresses alone).
+//! - Seams: `rpc` with `grpc` (a call for each request) and `stream_rpc` (many on a stream: `stream_link` is what is
+//!   queued and pending, `stream_drive` keeps it open, `stream_call` words it); `oracle` with `http_oracle`; `directory`
+//!   with `topology` (fixed) and `discover` (from addresses alone).
 //! - Routing: `router` over `region_cache` and `store_health`; `attempt` (one try), `call` (what all requests share),
 //!   `spread` (many keys), `budget` (deadline, pauses, what is known of lost tries).
 //! - Protocol: `prewrite`, `commit`, `rollback`, `resolve` with `known_outcomes`, `key_error`, `background`.
@@ -85,6 +86,10 @@ mod rpc;
 mod scan;
 mod spread;
 mod store_health;
+mod stream_call;
+mod stream_drive;
+mod stream_link;
+mod stream_rpc;
 mod topology;
 mod transaction;
 mod two_phase;
@@ -97,10 +102,11 @@ pub use grpc::{GrpcOptions, GrpcRpc};
 pub use http_oracle::HttpOracle;
 pub use mutation::{Mutation, Write};
 pub use nokv_percolator::Timestamp;
-pub use options::Options;
+pub use options::{Options, Transport};
 pub use oracle::{OracleError, TimestampOracle};
 pub use rpc::{Reply, Rpc, RpcError};
 pub use scan::{Pair, ScanRange};
+pub use stream_rpc::{StreamOptions, StreamRpc};
 pub use topology::Topology;
 pub use transaction::Transaction;
 

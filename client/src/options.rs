@@ -3,6 +3,17 @@
 
 use std::time::Duration;
 
+/// How requests reach the stores of a client that is connected over the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// Each by a call of its own: what every TinyKv server understands.
+    #[default]
+    Unary,
+    /// Many on a stream ([`crate::StreamRpc`]): several times as many a second, and less waiting under load. A store
+    /// that knows no streams is asked by calls.
+    Stream,
+}
+
 /// Tunes a client. Take [`Options::default`] and change what you must.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -45,6 +56,9 @@ pub struct Options {
     /// Commits and clean-ups that may run in the background at once; beyond it the caller waits for its own.
     /// Default 256.
     pub background_max: usize,
+    /// How requests reach the stores; [`crate::Client::new`] is given it and does not look here. Default
+    /// [`Transport::Unary`].
+    pub transport: Transport,
     /// Seed of the jitter in waiting times. Clients that share a seed move in step: give each its own.
     /// Default: from the system's random source.
     pub seed: u64,
@@ -69,6 +83,7 @@ impl Default for Options {
             concurrency: 32,
             scan_page_rows: 256,
             background_max: 256,
+            transport: Transport::default(),
             seed: rand::random(),
         }
     }

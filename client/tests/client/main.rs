@@ -11,6 +11,7 @@ mod locks;
 mod lost_answers;
 mod over_grpc;
 mod over_http;
+mod over_streams;
 mod raw_keys;
 mod routing;
 mod scans;

@@ -85,13 +85,13 @@ fn refuse(region_id: Option<u64>) -> Result<(), Status> {
 }
 
 /// A server, as long as it is not stopped: then it closes its connections.
-struct Served {
-    address: SocketAddr,
+pub struct Served {
+    pub address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
 }
 
-async fn serve(cluster: &Cluster, store: u64, at: &str) -> Served {
+pub async fn serve(cluster: &Cluster, store: u64, at: &str) -> Served {
     let listener = TcpListener::bind(at).await.unwrap();
     let bound = listener.local_addr().unwrap();
     let service = TinyKvServer::new(Store { cluster: cluster.clone(), address: address(store) });

@@ -6,7 +6,7 @@
 //! | `kills.rs`, `pauses.rs`, `disks.rs` | what happens to nodes |
 //! | `network.rs`, `partitions.rs` | what happens between them |
 //! | `oracle.rs`, `clients.rs` | what happens to those who ask |
-//! | `transfers.rs` | leaders that are told to go |
+//! | `transfers.rs`, `promises.rs` | leaders that are told to go; voters that are tempted to forget |
 
 mod clients;
 mod disks;

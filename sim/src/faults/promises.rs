@@ -1,6 +1,6 @@
-//! Tries to make a quorum forget what it promised a leader: one follower is cut off from the leader, so that it campaigns,
-//! and the others restart at once, again and again. Whoever grants it a vote too early ends the leader's lease
-//! behind its back. Chance alone brings these together too seldom.
+//! Tries to make a quorum forget what it promised a leader: one follower is cut off from the leader, so that it
+//! campaigns, and the others restart at once, again and again. Whoever grants it a vote too early ends the leader's
+//! lease behind its back. Chance alone brings these together too seldom.
 
 use std::sync::Arc;
 

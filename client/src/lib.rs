@@ -35,7 +35,8 @@
 //! - Surface: `client` (state, making one), `options`, `error`; `get`, `scan`, `raw`, `autocommit`, `two_phase`,
 //!   `transaction`, `mutation`.
 //! - Seams: `rpc` with `grpc` (a call for each request) and `stream_rpc` (many on a stream: `stream_link` is what is
-//!   queued and pending, `stream_drive` keeps it open, `stream_call` words it); `oracle` with `http_oracle`; `directory`
+//!   queued and pending, `stream_drive` keeps it open, `stream_call` words it); `oracle` with `http_oracle`;
+//!   `directory`
 //!   with `topology` (fixed) and `discover` (from addresses alone).
 //! - Routing: `router` over `region_cache` and `store_health`; `attempt` (one try), `call` (what all requests share),
 //!   `spread` (many keys), `budget` (deadline, pauses, what is known of lost tries).

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod batch;
+mod batch_client;
 mod check_txn_status;
 mod cluster;
 mod commit;

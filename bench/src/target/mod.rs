@@ -7,6 +7,7 @@ mod nokv;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use nokv_client::Transport;
 
 use crate::error::{BenchError, Result};
 use crate::workload::{Operation, Workload};
@@ -40,10 +41,11 @@ pub trait Target: Send + Sync {
 /// If the name means nothing, or its configuration cannot be read.
 pub fn connect(name: &str, connections: usize) -> Result<Box<dyn Target>> {
     match name.split_once(':') {
-        Some(("nokv", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections)?)),
+        Some(("nokv", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections, Transport::Unary)?)),
+        Some(("nokv-stream", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections, Transport::Stream)?)),
         Some(("etcd", addresses)) => Ok(Box::new(etcd::Etcd::connect(addresses, connections)?)),
         _ => Err(BenchError::Setting(format!(
-            "target {name:?} is neither nokv:CONFIG.json nor etcd:HOST:PORT,HOST:PORT"
+            "target {name:?} is neither nokv:CONFIG.json, nokv-stream:CONFIG.json nor etcd:HOST:PORT,HOST:PORT"
         ))),
     }
 }

@@ -1,5 +1,5 @@
 //! A NoKV cluster (or any TinyKv server) through our own client: what its users get, region cache and all.
-//! Raw keys over unary calls; transactions with timestamps from the configured server.
+//! Requests are calls of their own or many on a stream; timestamps come from the configured server.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use nokv_client::{
-    AbortReason, Client, Error, GrpcOptions, GrpcRpc, HttpOracle, Mutation, Options, ScanRange, StaticDirectory,
-    Timestamp, Topology,
+    AbortReason, Client, Error, GrpcOptions, GrpcRpc, HttpOracle, Mutation, Options, Rpc, ScanRange, StaticDirectory,
+    StreamOptions, StreamRpc, Timestamp, Topology, Transport,
 };
 
 use super::{Outcome, Target};
@@ -27,17 +27,25 @@ pub(super) struct Nokv {
 }
 
 impl Nokv {
-    pub(super) fn connect(config: &str, connections: usize) -> Result<Self> {
+    /// So many connections to each store; on streams, one stream for each.
+    pub(super) fn connect(config: &str, connections: usize, transport: Transport) -> Result<Self> {
         let file = |reason: String| BenchError::File { path: config.to_owned(), reason };
         let json = std::fs::read_to_string(config).map_err(|error| file(error.to_string()))?;
         let topology = Topology::from_config_json(&json).map_err(|error| file(error.to_string()))?;
         let value: serde_json::Value = serde_json::from_str(&json).map_err(|error| file(error.to_string()))?;
         let tso = value.pointer("/tso/advertise_url").and_then(|url| url.as_str());
         let tso = tso.ok_or_else(|| file("tso.advertise_url is missing".to_owned()))?;
-        let rpc = GrpcRpc::new(GrpcOptions { connections_per_store: connections, ..GrpcOptions::default() });
+        let grpc = GrpcOptions { connections_per_store: connections, ..GrpcOptions::default() };
+        let rpc: Arc<dyn Rpc> = match transport {
+            Transport::Unary => Arc::new(GrpcRpc::new(grpc)),
+            Transport::Stream => {
+                let streams_per_store = connections;
+                Arc::new(StreamRpc::new(StreamOptions { grpc, streams_per_store, ..StreamOptions::default() }))
+            }
+        };
         let oracle = HttpOracle::new(tso).map_err(|error| file(error.to_string()))?;
         let directory = StaticDirectory::new(topology);
-        let client = Client::new(Arc::new(rpc), Arc::new(oracle), Arc::new(directory), Options::default());
+        let client = Client::new(rpc, Arc::new(oracle), Arc::new(directory), Options::default());
         Ok(Self { client, run_ts: Timestamp(0) })
     }
 

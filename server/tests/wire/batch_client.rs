@@ -1,4 +1,5 @@
 //! Our client over streams against the real service: the whole of it, also past refusals and a stream's end.
+//! Answers must come to whoever asked, whatever else is on the stream.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,6 +19,9 @@ use crate::random::Random;
 /// Most messages taken into one round, as in the production loop.
 const MESSAGES_PER_ROUND_MAX: usize = 4_096;
 
+/// Rounds at one virtual instant after which a loop is taken to spin. Without disk time, every message may be a round.
+const ROUNDS_AT_ONCE_MAX: u32 = 20_000;
+
 /// A raft loop.
 pub(super) struct RaftTask {
     pub(super) world: Arc<World>,
@@ -35,8 +38,15 @@ impl RaftTask {
     /// Runs until the node dies.
     pub(super) async fn run(mut self) -> Result<(), StoreError> {
         let mut round = Round::default();
+        let (mut instant, mut rounds) = (self.world.now(), 0);
         loop {
             self.wait().await;
+            rounds = if instant == self.world.now() { rounds + 1 } else { 0 };
+            instant = self.world.now();
+            if rounds > ROUNDS_AT_ONCE_MAX {
+                self.world.violate("loops come to rest", format!("the raft loop of store {} spins", self.node.store));
+                return std::future::pending().await;
+            }
             self.step().await;
             self.take_in()?;
             self.store.collect(self.node.clock.now(), &mut round)?;

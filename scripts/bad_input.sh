@@ -225,7 +225,7 @@ full_disk() {
     write_value "$writes" || result FAIL "write $writes with one full node: $(tail -n 1 "$WORKDIR/writes.log")"
   done
   must_hold "the other two go on: what was acknowledged is there" acknowledged_are_there
-  must_say "started while the disk is still full, it says so again" 1 "No space left" -- \
+  must_say "started while the disk is still full, it says so again" 1 "No space left" "free space" -- \
     "$NOKV" serve --config "$CONFIG" --store-id "$store" --workdir "$WORKDIR/$node"
   mount -o "remount,size=$((2 * DISK_MIB))m" "$WORKDIR/$node"
   start_node "$node"

@@ -17,7 +17,7 @@ impl RocksEngine {
     ///
     /// # Errors
     /// [`Error::Open`] with a reason for the user: the directory is in use, holds something else, cannot be written.
-    /// [`Error::CorruptFile`] if RocksDB finds its own files damaged.
+    /// [`Error::Disk`] if the disk is full. [`Error::CorruptFile`] if RocksDB finds its own files damaged.
     pub fn open(directory: impl AsRef<Path>, options: &RocksOptions) -> Result<Self> {
         let directory = directory.as_ref();
         let refuse = |reason: String| Error::Open { path: directory.display().to_string(), reason };
@@ -26,6 +26,7 @@ impl RocksEngine {
         let explain = |error: rocksdb::Error| match error.kind() {
             ErrorKind::Corruption => Error::CorruptFile(error.into_string()),
             _ if is_lock_held(error.as_ref()) => refuse(format!("in use by another process ({error})")),
+            _ if error.as_ref().contains("No space left") => Error::Disk(error.into_string()),
             _ => refuse(error.into_string()),
         };
         let database_options = families::database_options(options).map_err(explain)?;

@@ -19,8 +19,6 @@ use crate::config::{AddressScope, Topology};
 
 /// The longest time an operation may be given; a longer one would look like a hang.
 const TIMEOUT_SECONDS_MAX: u64 = 3_600;
-/// How long clean-up may go on past the time that the operation was given.
-const CLEAN_UP_GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConnectArgs {
@@ -70,7 +68,9 @@ impl ConnectArgs {
             let began = Instant::now();
             let outcome = command(client.clone()).await;
             // Secondary commits and clean-ups: what is not done in time is done by whoever meets it.
-            let _ = tokio::time::timeout(clean_up_time(timeout, began.elapsed()), client.drain()).await;
+            // An operation that failed for want of a quorum has used its time up; its clean-up would fail for the same
+            // reason, and must not hold the answer back.
+            let _ = tokio::time::timeout(timeout.saturating_sub(began.elapsed()), client.drain()).await;
             outcome
         })?
     }
@@ -89,12 +89,6 @@ impl ConnectArgs {
         let options = Options { deadline: Duration::from_secs(self.stores.timeout), ..Options::default() };
         Ok(Client::new(Arc::new(GrpcRpc::default()), oracle, directory, options))
     }
-}
-
-/// How long the answer is held back for clean-up: the rest of the time given to the operation, and a moment at least.
-/// An operation that failed for want of a quorum has used its time up, and its clean-up would fail for the same reason.
-fn clean_up_time(timeout: Duration, spent: Duration) -> Duration {
-    timeout.saturating_sub(spent).max(CLEAN_UP_GRACE)
 }
 
 /// Runs a future to its end on this thread.
@@ -119,19 +113,5 @@ impl TimestampOracle for NoOracle {
     fn timestamps(&self, _count: u32) -> BoxFuture<'_, Result<Timestamp, OracleError>> {
         let error = OracleError::Protocol("there is no timestamp server, and raw keys should need none".into());
         Box::pin(std::future::ready(Err(error)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clean_up_has_the_rest_of_the_time_and_a_moment_at_least() {
-        let seconds = Duration::from_secs;
-        assert_eq!(clean_up_time(seconds(10), seconds(2)), seconds(8));
-        for spent in [10, 11] {
-            assert_eq!(clean_up_time(seconds(10), seconds(spent)), CLEAN_UP_GRACE);
-        }
     }
 }

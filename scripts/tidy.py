@@ -18,7 +18,7 @@ FORBIDDEN_NAMES = re.compile(r"^(util|utils|common|helper|helpers|manager|misc)\
 # Spelled in pieces so that this file does not report itself.
 LEFTOVERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b|\b(db" r"g|to" r"do|unimple" r"mented)!\s*\(")
 # Law 12: the pure crate takes time, randomness, files and threads from nowhere.
-PURE_CRATES = ("percolator",)
+PURE_CRATES = ("percolator", "placement")
 IMPURE = re.compile(r"\bstd::(thread|fs|net|process)\b|\b(SystemTime|Instant)\b|\brand::")
 UNIT_TESTS = re.compile(r"(^|_)tests\.rs$")
 STRAY_IGNORE = re.compile(r"#\[ignore\s*\]")

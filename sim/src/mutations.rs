@@ -42,7 +42,7 @@ pub const MUTATIONS: [Mutation; 22] = [
     mutation("overlook the primary's commit", "percolator: status", 2_000),
     mutation("commit whatever is locked", "percolator: commit", 2_000),
     mutation("release latches before the write is applied", "server: executor", 2_000),
-    mutation("forget the bound of timestamps", "server: tso", 2_000),
+    mutation("forget the bound of timestamps", "placement: clock", 2_000),
     mutation("commit timestamp before prewrite", "client: two_phase", 2_000),
     mutation("call unknown commits failed", "client: commit", 2_000),
 ];

@@ -7,8 +7,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use nokv_placement::clock::WALL_MS_MAX;
+
 use super::bound_record::{BoundRecord, RECORD_BYTES, RecordDamage};
-use super::steady_clock::WALL_MS_MAX;
 
 const LOCK_FILE: &str = "tso.lock";
 const RECORD_FILE: &str = "tso.bound";

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nokv_percolator::Timestamp;
+use nokv_placement::clock::{AllocateError, Allocator, ClockEvent, ClockReading, Decision};
 use parking_lot::Mutex;
 use slog::{Logger, error, info, warn};
 
-use super::allocator::{AllocateError, Allocator, Decision};
 use super::bound_file::{BoundFile, BoundFileError};
-use super::steady_clock::{ClockEvent, ClockReading};
 
 /// How often a caller waits for time to catch up with demand before it is told to come back later.
 const WAITS_MAX: u32 = 20;
@@ -68,7 +67,7 @@ impl Oracle {
             let wait_ms = match self.inner.decide(count) {
                 Ok(Decision::Granted { first }) => {
                     self.write_early();
-                    return Ok(first);
+                    return Ok(Timestamp(first));
                 }
                 Ok(Decision::BoundNeeded { .. }) => {
                     let inner = self.inner.clone();
@@ -125,7 +124,7 @@ impl Inner {
         let mut file = self.file.lock();
         for _ in 0..WRITES_MAX {
             match self.decide(count)? {
-                Decision::Granted { first } => return Ok(first),
+                Decision::Granted { first } => return Ok(Timestamp(first)),
                 Decision::BoundNeeded { bound_ms } => {
                     if let Err(error) = file.save(bound_ms) {
                         error!(self.log, "the bound of timestamps cannot be made durable"; "error" => %error);

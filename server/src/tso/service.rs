@@ -12,8 +12,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use super::allocator::{AllocateError, BATCH_MAX};
 use super::oracle::{Oracle, OracleError};
+use super::{AllocateError, BATCH_MAX};
 
 /// What `GET /tso` answers: `timestamp`, `timestamp + 1`, … up to `count` of them are the caller's alone.
 #[derive(Debug, Serialize, Deserialize)]

@@ -73,7 +73,7 @@ impl SimOracle {
         for _ in 0..3 {
             let Some(allocator) = state.allocator.as_mut() else { break };
             match allocator.allocate(reading, count) {
-                Ok(Decision::Granted { first }) => return Ok(first),
+                Ok(Decision::Granted { first }) => return Ok(Timestamp(first)),
                 Ok(Decision::BoundNeeded { bound_ms }) => {
                     allocator.bound_is_durable(bound_ms);
                     state.durable_bound_ms = bound_ms;

@@ -3,11 +3,10 @@
 //! A timestamp is physical milliseconds << 18 | logical. The allocator hands out only what lies below a bound that its
 //! caller has made durable; after a crash it begins at that bound, so nothing is ever handed out twice.
 
-use nokv_percolator::Timestamp;
-
 use super::steady_clock::{ClockEvent, ClockReading, SteadyClock};
 
-const LOGICAL_BITS: u32 = Timestamp::LOGICAL_BITS;
+/// Width of a timestamp's counter, below its milliseconds.
+pub const LOGICAL_BITS: u32 = 18;
 /// Timestamps in one millisecond.
 const LOGICAL_COUNT: u64 = 1 << LOGICAL_BITS;
 /// The last millisecond that a timestamp can hold.
@@ -38,7 +37,7 @@ pub enum Decision {
     /// `first`, `first + 1`, … are the caller's, all of one millisecond.
     Granted {
         /// The lowest timestamp of the batch.
-        first: Timestamp,
+        first: u64,
     },
     /// Nothing was handed out. Make this bound durable, report it by [`Allocator::bound_is_durable`], ask again.
     BoundNeeded {
@@ -106,7 +105,7 @@ impl Allocator {
             return Ok(Decision::BoundNeeded { bound_ms: bound_after(physical_ms) });
         }
         self.next = first + u64::from(count);
-        Ok(Decision::Granted { first: Timestamp(first) })
+        Ok(Decision::Granted { first })
     }
 
     /// The next bound, if it is time to make it durable so that nobody has to wait for it.

@@ -38,7 +38,7 @@ pub enum ClockEvent {
 /// A jump below this is drift, a step of NTP, or a quick restart: no news.
 pub(super) const NEWS_MS: u64 = 5_000;
 /// A wall clock beyond this (the year 3084) is broken; following it could use timestamps up for good.
-pub(super) const WALL_MS_MAX: u64 = 1 << 45;
+pub const WALL_MS_MAX: u64 = 1 << 45;
 
 /// See the file's head. Shows a time that never falls.
 #[derive(Clone, Debug)]

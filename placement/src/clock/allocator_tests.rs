@@ -19,7 +19,7 @@ fn ready(now_ms: u64) -> Allocator {
 
 fn granted(decision: Result<Decision, AllocateError>) -> u64 {
     match decision {
-        Ok(Decision::Granted { first }) => first.0,
+        Ok(Decision::Granted { first }) => first,
         other => panic!("expected timestamps, got {other:?}"),
     }
 }
@@ -149,10 +149,10 @@ impl World {
         for _ in 0..2 {
             match self.allocator.allocate(self.now, count) {
                 Ok(Decision::Granted { first }) => {
-                    let last = first.0 + u64::from(count) - 1;
-                    prop_assert!(first.0 >= self.taken, "{} was handed out already", first.0);
+                    let last = first + u64::from(count) - 1;
+                    prop_assert!(first >= self.taken, "{} was handed out already", first);
                     prop_assert!(last >> 18 < self.disk_bound_ms, "not covered by the disk");
-                    prop_assert_eq!(first.0 >> 18, last >> 18, "over a millisecond's edge");
+                    prop_assert_eq!(first >> 18, last >> 18, "over a millisecond's edge");
                     self.taken = last + 1;
                     self.grants += 1;
                     return Ok(());

@@ -28,7 +28,7 @@
 //! | `tinykvpb` | TinyKV's service, and its messages where they differ from TiKV's |
 //! | `tikvpb`, `tikvpb_batch` | TiKV's service; many messages in one frame |
 //! | `raft_serverpb` | what stores say to each other, and keep about their regions |
-//! | `nokvpb` | NoKV's own service between nodes |
+//! | `nokvpb`, `nokvpb_admin` | NoKV's own services: between nodes; for operators, tools and clients |
 //! | `pdpb`, `pdpb_region`, `pdpb_heartbeat`, `pdpb_gc` | placement: basics, lookups, heartbeats, safe points |
 //! | `pdpb_service` | placement's service |
 //! | `schedulerpb`, `keyspacepb` | placement under TinyKV's name; keyspaces |
@@ -87,7 +87,7 @@ package!(replication_modepb, "How far replication reaches over data centres.");
 package!(tikvpb, "TiKV's service, and frames of many messages.");
 package!(tinykvpb, "TinyKV's service, and its messages where they differ from TiKV's.");
 #[cfg(feature = "grpc")]
-package!(nokvpb, "The service between NoKV's nodes and its own message; it needs the feature `grpc`.");
+package!(nokvpb, "NoKV's own services, between nodes and for operators; they need the feature `grpc`.");
 #[cfg(feature = "grpc")]
 package!(schedulerpb, "Placement under TinyKV's name, with placement's messages; it needs the feature `grpc`.");
 

@@ -18,6 +18,9 @@ use parking_lot::RwLock;
 use crate::admission::Admissions;
 use crate::{MonotonicTime, RegionError, RegionExt};
 
+/// Neighbours that a client with an older region is told of at once.
+const NEIGHBOURS_MAX: usize = 16;
+
 /// Part of a peer in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -202,6 +205,29 @@ impl Gates {
         self.table.read().gates.values().cloned().collect()
     }
 
+    /// Whose range holds `key` (encoded as region bounds are), if one here does.
+    pub fn holding(&self, key: &[u8]) -> Option<Arc<Gate>> {
+        self.table.read().gates.values().find(|gate| gate.state().region.range().contains(key)).cloned()
+    }
+
+    /// Adds, for a client whose region is an older one, the regions that lie behind the one that is here now: most
+    /// likely they were split off from it since.
+    fn with_neighbours(&self, error: RegionError, known: RegionEpoch) -> RegionError {
+        let RegionError::EpochNotMatch { mut current } = error else { return error };
+        let Some(last) = current.last().filter(|last| last.epoch().version > known.version) else {
+            return RegionError::EpochNotMatch { current };
+        };
+        let splits = usize::try_from(last.epoch().version - known.version).unwrap_or(usize::MAX);
+        let mut wanted = last.end_key.clone();
+        let behind: BTreeMap<_, _> = self.all().iter().map(|gate| gate.state().region.clone()).map(by_start).collect();
+        for _ in 0..splits.min(NEIGHBOURS_MAX) {
+            let Some(next) = behind.get(&wanted).filter(|_| !wanted.is_empty()) else { break };
+            current.push(Region::clone(next));
+            wanted = next.end_key.clone();
+        }
+        RegionError::EpochNotMatch { current }
+    }
+
     /// Finds the gate that `context` means and checks all that it claims, in the wire's order, short of the keys.
     pub fn enter(&self, context: &RequestContext) -> Result<(Arc<Gate>, Arc<GateState>), RegionError> {
         if let Some(peer) = context.peer
@@ -214,13 +240,17 @@ impl Gates {
         let state = gate.state.load_full();
         state.check_leads()?;
         if let Some(epoch) = context.epoch {
-            state.check_epoch(epoch)?;
+            state.check_epoch(epoch).map_err(|error| self.with_neighbours(error, epoch))?;
         }
         if context.term != 0 && context.term != state.term {
             return Err(RegionError::StaleCommand);
         }
         Ok((gate, state))
     }
+}
+
+fn by_start(region: Arc<Region>) -> (bytes::Bytes, Arc<Region>) {
+    (region.start_key.clone(), region)
 }
 
 impl GateState {

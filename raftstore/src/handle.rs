@@ -11,7 +11,9 @@ use nokv_transport::{RegionId, StoreId};
 
 use crate::gate::{Gate, GateState, Gates, RegionStatus, RequestContext, Role};
 use crate::mailboxes::Mailboxes;
-use crate::message::{Mailbox, MembersRequest, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter};
+use crate::message::{
+    Mailbox, MembersRequest, PeerProgress, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter,
+};
 use crate::metrics::RaftMetrics;
 use crate::{Clock, Config, RegionError, RegionExt};
 
@@ -202,6 +204,28 @@ impl<E: Engine> Raftstore<E> {
         let (waiter, told) = Waiter::new(Box::new(()));
         self.mailbox(request.region_id).offer(StoreMessage::ChangeMembers(request, waiter))?;
         told.await.unwrap_or(Err(RegionError::StaleCommand))
+    }
+
+    /// How far the peers of a region are that this store leads.
+    ///
+    /// # Errors
+    /// [`RegionError::NotLeader`], [`RegionError::RegionNotFound`], or the loop is too busy.
+    pub async fn progress(&self, region: RegionId) -> Result<Vec<PeerProgress>, RegionError> {
+        let (done, told) = oneshot::channel();
+        self.mailbox(region).offer(StoreMessage::Progress { region, done })?;
+        told.await.unwrap_or_else(|_| Err(RegionError::stopping()))
+    }
+
+    /// One region of this store.
+    pub fn region(&self, region: RegionId) -> Option<RegionStatus> {
+        let now = self.shared.clock.now();
+        self.shared.gates.get(region).ok().map(|gate| gate.status(now))
+    }
+
+    /// The region of this store whose range holds `key`, encoded as region bounds are.
+    pub fn region_at(&self, key: &[u8]) -> Option<RegionStatus> {
+        let now = self.shared.clock.now();
+        self.shared.gates.holding(key).map(|gate| gate.status(now))
     }
 
     /// All regions of this store, by id.

@@ -77,7 +77,7 @@ pub use error::{RegionError, StoreError};
 pub use gate::{RegionStatus, RequestContext, Role};
 pub use handle::{Raftstore, RegionView};
 pub use inbox::StoreInbox;
-pub use message::{MemberChange, MembersRequest, NewRegion, Proposal, SplitRequest};
+pub use message::{Feeding, MemberChange, MembersRequest, NewRegion, PeerProgress, Proposal, SplitRequest};
 /// Who is meant, in this crate's calls.
 pub use nokv_transport::{PeerId, RegionId, StoreId};
 pub use open::{LoopParts, OpenStore, RunningStore, open};

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
 use futures_channel::oneshot;
 use nokv_engine::WriteBatch;
-use nokv_proto::metapb::RegionEpoch;
+use nokv_proto::metapb::{Peer, RegionEpoch};
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, RegionId, StoreId};
 
@@ -63,6 +63,13 @@ pub enum StoreMessage {
         to: Option<StoreId>,
         /// Told whether the transfer began; that it was done shows in the region's status.
         done: oneshot::Sender<Result<(), RegionError>>,
+    },
+    /// Tell how far a region's peers are.
+    Progress {
+        /// The region, which this store leads.
+        region: RegionId,
+        /// Told what the leader knows of each peer.
+        done: oneshot::Sender<Result<Vec<PeerProgress>, RegionError>>,
     },
     /// End the loop.
     Stop,
@@ -149,6 +156,30 @@ pub enum MemberChange {
     Demote(PeerId),
     /// A member goes. Among several changes, only learners go.
     Remove(PeerId),
+}
+
+/// How far one peer of a region is, as its leader knows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PeerProgress {
+    /// The peer.
+    pub peer: Peer,
+    /// The last entry that it is known to have.
+    pub matched_index: u64,
+    /// How it is fed.
+    pub feeding: Feeding,
+    /// It was heard of lately.
+    pub active: bool,
+}
+
+/// How a leader feeds a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feeding {
+    /// It finds out what the peer has.
+    Probing,
+    /// From the log, as fast as it can.
+    FromLog,
+    /// The peer waits for an image.
+    ByImage,
 }
 
 /// Who waits for a proposal's fate.

@@ -2,13 +2,14 @@
 //! takes what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
 //!
 //! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `observe` (role or leader changed), `ready` (effects
-//! out), `applied`, `split`, `transfer`, `image`, `members`, `leave`.
+//! out), `applied`, `split`, `transfer`, `image`, `members`, `progress`, `leave`.
 
 mod applied;
 mod image;
 mod leave;
 mod members;
 mod observe;
+mod progress;
 mod propose;
 mod read;
 mod ready;

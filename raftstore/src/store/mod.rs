@@ -131,6 +131,10 @@ impl Store {
                 };
                 let _ = done.send(begun);
             }
+            StoreMessage::Progress { region, done } => {
+                let known = self.peers.get(&region).ok_or(RegionError::RegionNotFound { region });
+                let _ = done.send(known.and_then(Peer::progress));
+            }
             StoreMessage::Stop => {}
         }
         Ok(())

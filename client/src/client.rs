@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nokv_percolator::Timestamp;
 
+use crate::asking::AskingDirectory;
 use crate::background::Background;
 use crate::budget::{Budget, Jitter};
-use crate::directory::{RegionDirectory, StaticDirectory};
+use crate::directory::RegionDirectory;
 use crate::discover::DiscoveringDirectory;
 use crate::error::{InvalidInput, Result};
 use crate::grpc::GrpcRpc;
@@ -60,15 +61,16 @@ impl Client {
         Client { inner: Arc::new(inner) }
     }
 
-    /// A client of the cluster with this fixed topology, whose timestamps come from `nokv tso` at `tso_url`
-    /// (`http://host:port`). Nothing is dialled before the first operation.
+    /// A client of the cluster with these stores, which are asked for their regions, and whose timestamps come from
+    /// `nokv tso` at `tso_url` (`http://host:port`). Nothing is dialled before the first operation.
     ///
     /// # Errors
     /// [`crate::Error::InvalidInput`] if the URL is none.
     pub fn connect(topology: Topology, tso_url: &str, options: Options) -> Result<Self> {
         let oracle = HttpOracle::new(tso_url)?;
-        let directory = StaticDirectory::new(topology);
-        Ok(Client::new(over_network(&options), Arc::new(oracle), Arc::new(directory), options))
+        let rpc = over_network(&options);
+        let directory = AskingDirectory::new(rpc.clone(), topology);
+        Ok(Client::new(rpc, Arc::new(oracle), Arc::new(directory), options))
     }
 
     /// A client of the cluster whose stores are at `addresses` (host:port), some of them at least. Regions are found by

@@ -1,5 +1,5 @@
 //! A directory for callers who know only addresses: it asks the stores who they are and which regions they have.
-//! TinyKv has no call for either, but its region errors tell.
+//! NoKV's servers have a call for the regions. TinyKv has none for either, but its region errors tell.
 //!
 //! ```text
 //! a request to an impossible store   → StoreNotMatch: the address's store id
@@ -14,6 +14,7 @@ use futures_util::future::{BoxFuture, join_all};
 use nokv_proto::{errorpb, kvrpcpb, metapb};
 use tokio::sync::Mutex;
 
+use crate::asking::ask;
 use crate::directory::{DirectoryError, Located, RegionDirectory};
 use crate::region_cache::RegionCache;
 use crate::rpc::Rpc;
@@ -99,6 +100,9 @@ impl DiscoveringDirectory {
         let Known { stores, regions } = &mut *known;
         if let Some(found) = regions.find(key) {
             return Ok(Some(found.located()));
+        }
+        if let Some(found) = ask(self.rpc.as_ref(), self.addresses.iter().map(String::as_str), key).await {
+            return Ok(found);
         }
         self.meet_stores(stores).await;
         if stores.is_empty() {

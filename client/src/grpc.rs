@@ -6,8 +6,9 @@ use std::error::Error as StdError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use nokv_proto::nokvpb::admin_client::AdminClient;
 use nokv_proto::tinykvpb::tiny_kv_client::TinyKvClient;
-use nokv_proto::{kvrpcpb, tinykvpb};
+use nokv_proto::{kvrpcpb, nokvpb, tinykvpb};
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Response, Status};
@@ -68,7 +69,7 @@ pub struct GrpcRpc {
 /// The connections to one store.
 #[derive(Debug)]
 struct Pool {
-    clients: Vec<TinyKvClient<Channel>>,
+    channels: Vec<Channel>,
     turn: AtomicUsize,
 }
 
@@ -79,31 +80,26 @@ impl GrpcRpc {
     }
 
     /// The next connection to `address` in turn. A broken one reconnects by itself with its next request.
-    fn client(&self, address: &str) -> Result<TinyKvClient<Channel>, RpcError> {
+    fn channel(&self, address: &str) -> Result<Channel, RpcError> {
         let mut pools = self.pools.lock();
         if !pools.contains_key(address) {
             pools.insert(address.to_owned(), self.dial(address)?);
         }
-        let client = pools.get(address).and_then(Pool::next);
-        client.ok_or_else(|| RpcError::Unreachable("no connection is configured".to_owned()))
+        let channel = pools.get(address).and_then(Pool::next);
+        channel.ok_or_else(|| RpcError::Unreachable("no connection is configured".to_owned()))
     }
 
     fn dial(&self, address: &str) -> Result<Pool, RpcError> {
-        let options = &self.options;
-        let endpoint = options.endpoint(address)?;
-        let clients = (0..options.connections_per_store.max(1)).map(|_| {
-            TinyKvClient::new(endpoint.connect_lazy())
-                .max_decoding_message_size(options.answer_bytes_max)
-                .max_encoding_message_size(options.request_bytes_max)
-        });
-        Ok(Pool { clients: clients.collect(), turn: AtomicUsize::new(0) })
+        let endpoint = self.options.endpoint(address)?;
+        let channels = (0..self.options.connections_per_store.max(1)).map(|_| endpoint.connect_lazy());
+        Ok(Pool { channels: channels.collect(), turn: AtomicUsize::new(0) })
     }
 }
 
 impl Pool {
-    fn next(&self) -> Option<TinyKvClient<Channel>> {
+    fn next(&self) -> Option<Channel> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.clients.get(turn % self.clients.len().max(1)).cloned()
+        self.channels.get(turn % self.channels.len().max(1)).cloned()
     }
 }
 
@@ -144,11 +140,24 @@ macro_rules! forward {
         impl Rpc for GrpcRpc {
             $(fn $method<'a>(&'a self, address: &'a str, request: $request) -> Reply<'a, $response> {
                 Box::pin(async move {
-                    let mut client = self.client(address)?;
+                    let mut client = TinyKvClient::new(self.channel(address)?)
+                        .max_decoding_message_size(self.options.answer_bytes_max)
+                        .max_encoding_message_size(self.options.request_bytes_max);
                     let answer = client.$method(Request::new(request)).await;
                     answer.map(Response::into_inner).map_err(|status| classify(&status))
                 })
             })*
+
+            fn region_at<'a>(
+                &'a self,
+                address: &'a str,
+                request: nokvpb::RegionAtRequest,
+            ) -> Reply<'a, nokvpb::RegionAtResponse> {
+                Box::pin(async move {
+                    let answer = AdminClient::new(self.channel(address)?).region_at(Request::new(request)).await;
+                    answer.map(Response::into_inner).map_err(|status| classify(&status))
+                })
+            }
         }
     };
 }

@@ -11,7 +11,7 @@
 //!   attempt: route, send once, learn ──── a lock in the way ──▶ resolve: ask its primary, roll forward or back, wait
 //!        │            ▲
 //!        ▼            │ region errors teach
-//!   router: region cache + store health ──▶ RegionDirectory (fixed topology; placement later)
+//!   router: region cache + store health ──▶ RegionDirectory (asks the stores; placement later)
 //!        ▼
 //!   Rpc (gRPC, or memory in tests)                   TimestampOracle (HTTP to `nokv tso`)
 //! ```
@@ -37,7 +37,7 @@
 //! - Seams: `rpc` with `grpc` (a call for each request) and `stream_rpc` (many on a stream: `stream_link` is what is
 //!   queued and pending, `stream_drive` keeps it open, `stream_call` words it); `oracle` with `http_oracle`;
 //!   `directory`
-//!   with `topology` (fixed) and `discover` (from addresses alone).
+//!   with `topology` (fixed), `asking` (its stores are asked) and `discover` (from addresses alone).
 //! - Routing: `router` over `region_cache` and `store_health`; `attempt` (one try), `call` (what all requests share),
 //!   `spread` (many keys), `budget` (deadline, pauses, what is known of lost tries).
 //! - Protocol: `prewrite`, `commit`, `rollback`, `resolve` with `known_outcomes`, `key_error`, `background`.
@@ -59,6 +59,7 @@
 //! - Reads from followers, reverse scans, TLS.
 //! - Logging and metrics: errors say what happened, [`Client::background_failures`] counts what nobody waits for.
 
+mod asking;
 mod attempt;
 mod autocommit;
 mod background;
@@ -95,6 +96,7 @@ mod topology;
 mod transaction;
 mod two_phase;
 
+pub use asking::AskingDirectory;
 pub use client::Client;
 pub use directory::{DirectoryError, Located, RegionDirectory, StaticDirectory};
 pub use discover::DiscoveringDirectory;

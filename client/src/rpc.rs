@@ -1,8 +1,9 @@
-//! The seam to the stores: one method for each TinyKv call that the client makes, and how such a call may fail.
+//! The seam to the stores: one method for each TinyKv call that the client makes, one of our own, and how
+//! such a call may fail.
 //! `GrpcRpc` answers it over the network; tests and the simulator answer it from memory.
 
 use futures_util::future::BoxFuture;
-use nokv_proto::{kvrpcpb, tinykvpb};
+use nokv_proto::{kvrpcpb, nokvpb, tinykvpb};
 
 /// The future of an answer.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, RpcError>>;
@@ -59,6 +60,15 @@ pub trait Rpc: Send + Sync + 'static {
         address: &'a str,
         request: tinykvpb::RawScanRequest,
     ) -> Reply<'a, tinykvpb::RawScanResponse>;
+    /// Asks which region of the store holds a key. Only NoKV's own servers know the call.
+    fn region_at<'a>(
+        &'a self,
+        address: &'a str,
+        request: nokvpb::RegionAtRequest,
+    ) -> Reply<'a, nokvpb::RegionAtResponse> {
+        let unknown = format!("{address}: nothing is known of the call that asks for {:?}", request.key);
+        Box::pin(std::future::ready(Err(RpcError::Unimplemented(unknown))))
+    }
 }
 
 /// Why a request has no answer. What matters most is whether the store may have executed it all the same.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nokv_proto::{kvrpcpb, tinykvpb};
+use nokv_proto::{kvrpcpb, nokvpb, tinykvpb};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
@@ -152,6 +152,14 @@ macro_rules! stream {
                     }
                 })
             })*
+
+            fn region_at<'a>(
+                &'a self,
+                address: &'a str,
+                request: nokvpb::RegionAtRequest,
+            ) -> Reply<'a, nokvpb::RegionAtResponse> {
+                self.unary.region_at(address, request)
+            }
         }
     };
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use nokv_client::{
-    AbortReason, Client, Error, GrpcOptions, GrpcRpc, HttpOracle, Mutation, Options, Rpc, ScanRange, StaticDirectory,
+    AbortReason, AskingDirectory, Client, Error, GrpcOptions, GrpcRpc, HttpOracle, Mutation, Options, Rpc, ScanRange,
     StreamOptions, StreamRpc, Timestamp, Topology, Transport,
 };
 
@@ -44,7 +44,7 @@ impl Nokv {
             }
         };
         let oracle = HttpOracle::new(tso).map_err(|error| file(error.to_string()))?;
-        let directory = StaticDirectory::new(topology);
+        let directory = AskingDirectory::new(rpc.clone(), topology);
         let client = Client::new(rpc, Arc::new(oracle), Arc::new(directory), Options::default());
         Ok(Self { client, run_ts: Timestamp(0) })
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use nokv_client::{Client, Located, Options, OracleError, StaticDirectory, TimestampOracle, Topology};
+use nokv_client::{AskingDirectory, Client, Located, Options, OracleError, StaticDirectory, TimestampOracle, Topology};
 use nokv_engine::{Cf, Cursor, Engine, KeyRange, MemoryEngine, ReadView, WriteBatch};
 use nokv_percolator::{Get, Key, Lock, ReadPoint, Timestamp};
 use nokv_proto::{errorpb, metapb};
@@ -34,6 +34,8 @@ pub struct State {
     /// Stores that refuse connections.
     pub down: BTreeSet<u64>,
     pub oracle_down: bool,
+    /// The stores know the call that asks for their regions.
+    pub tells_regions: bool,
     /// The next commit is answered with an error, whatever the keys say.
     pub refuse_commit: bool,
     pub faults: Vec<Fault>,
@@ -57,6 +59,7 @@ impl Cluster {
             regions: regions.into(),
             down: BTreeSet::new(),
             oracle_down: false,
+            tells_regions: false,
             refuse_commit: false,
             faults: Vec::new(),
             trace: Vec::new(),
@@ -74,6 +77,14 @@ impl Cluster {
         let cluster = Arc::new(self.clone());
         let directory = Arc::new(StaticDirectory::new(self.topology()));
         Client::new(cluster.clone(), cluster, directory, Options { seed: 42, ..options })
+    }
+
+    /// A client that asks the stores for what its topology, which is as of now, does not know.
+    pub fn asking_client(&self) -> Client {
+        self.state.lock().tells_regions = true;
+        let cluster = Arc::new(self.clone());
+        let directory = Arc::new(AskingDirectory::new(cluster.clone(), self.topology()));
+        Client::new(cluster.clone(), cluster, directory, Options { seed: 42, ..Options::default() })
     }
 
     pub fn topology(&self) -> Topology {
@@ -149,6 +160,17 @@ impl State {
         }
         let leader = parent.leader.map(|store| store % 3 + 1);
         self.regions.insert(new_id, RegionState { region: right, leader });
+    }
+
+    /// Has a region take over its right neighbour, which is gone then.
+    pub fn merge(&mut self, into: u64) {
+        let end = self.regions.get(&into).unwrap().region.end_key.clone();
+        let (gone, _) = self.regions.iter().find(|(_, known)| known.region.start_key == end).unwrap();
+        let gone = self.regions.remove(&gone.clone()).unwrap().region;
+        let target = &mut self.regions.get_mut(&into).unwrap().region;
+        let version = gone.region_epoch.unwrap().version.max(target.region_epoch.unwrap().version) + 1;
+        target.end_key = gone.end_key;
+        target.region_epoch.as_mut().unwrap().version = version;
     }
 
     pub fn apply(&mut self, batch: &WriteBatch) {

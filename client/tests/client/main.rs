@@ -9,6 +9,7 @@ mod discovery;
 mod faults;
 mod locks;
 mod lost_answers;
+mod moving_regions;
 mod over_grpc;
 mod over_http;
 mod over_streams;

@@ -8,9 +8,9 @@ use nokv_client::{Reply, Rpc, RpcError};
 use nokv_engine::{Cf, Cursor, Engine, KeyRange, ReadView, WriteBatch};
 use nokv_percolator as percolator;
 use nokv_percolator::{Key, KeyError, ReadPoint, Timestamp};
-use nokv_proto::{errorpb, kvrpcpb, metapb, tinykvpb};
+use nokv_proto::{errorpb, kvrpcpb, metapb, nokvpb, tinykvpb};
 
-use crate::cluster::{Cluster, LATENCY, State, address};
+use crate::cluster::{Cluster, LATENCY, RegionState, State, address, holds};
 
 impl Cluster {
     /// Receives one request, with everything that may go wrong about it.
@@ -317,8 +317,43 @@ macro_rules! serve {
                     self.receive(address, &received, move |$state: &mut State, $region: &metapb::Region| $run).await
                 })
             })*
+
+            fn region_at<'a>(
+                &'a self,
+                address: &'a str,
+                asked: nokvpb::RegionAtRequest,
+            ) -> Reply<'a, nokvpb::RegionAtResponse> {
+                Box::pin(self.tell_region(address, asked))
+            }
         }
     };
+}
+
+impl Cluster {
+    /// What a store says of a key: all of them have a replica of every region.
+    async fn tell_region(
+        &self,
+        to: &str,
+        asked: nokvpb::RegionAtRequest,
+    ) -> Result<nokvpb::RegionAtResponse, RpcError> {
+        let store = (1..=9).find(|store| address(*store) == to).expect("an address of this cluster");
+        if self.state.lock().down.contains(&store) {
+            return Err(RpcError::Unreachable("connection refused".to_owned()));
+        }
+        tokio::time::sleep(LATENCY).await;
+        let state = self.state.lock();
+        if !state.tells_regions {
+            return Err(RpcError::Unimplemented("RegionAt".to_owned()));
+        }
+        let found = state.regions.values().find(|known| holds(&known.region, &asked.key));
+        let leader =
+            |known: &RegionState| known.region.peers.iter().find(|peer| Some(peer.store_id) == known.leader).copied();
+        Ok(nokvpb::RegionAtResponse {
+            region: found.map(|known| known.region.clone()),
+            leader: found.and_then(leader),
+            leads: found.is_some_and(|known| known.leader == Some(store)),
+        })
+    }
 }
 
 serve! {

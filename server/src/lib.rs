@@ -9,6 +9,7 @@
 //!
 //! * `cli/`: the command line: flags, output, exit codes.
 //! * `node/`: one store as a process; `service/`: its gRPC side; `executor/`: where the two cores meet.
+//! * `admin/`: what is done to regions on request; `region_ids.rs`: ids that were never used before.
 //! * `config/`: the topology file, read and checked in one go.
 //! * `tso/`: timestamps that never go back; the allocator in it is pure.
 //! * `key_text.rs`, `value_text.rs`: keys and values as people write them, the same in every tool.
@@ -19,12 +20,14 @@
 //!
 //! Deliberately absent: rules of transactions (`nokv-percolator`) and of replication (`nokv-raftstore`).
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod executor;
 pub mod key_text;
 pub mod logging;
 pub mod node;
+pub mod region_ids;
 pub mod service;
 pub mod tso;
 pub mod value_text;

@@ -10,6 +10,7 @@ use nokv_bench::BenchArgs;
 use super::config_command::ConfigArgs;
 use super::exit::EXIT_CODES;
 use super::read_command::{GetArgs, ScanArgs};
+use super::region_args::RegionArgs;
 use super::regions_command::RegionsArgs;
 use super::tso_command::TsoArgs;
 use super::txn_command::TxnArgs;
@@ -45,6 +46,8 @@ pub(super) enum Command {
     Txn(TxnArgs),
     /// Ask every store which regions it leads; exit code 1 if a region has no leader
     Regions(RegionsArgs),
+    /// Look at one region, split it, give it other members or another leader
+    Region(RegionArgs),
     /// Measure a cluster, beside another and beside what the machine can do
     Bench(BenchArgs),
 }
@@ -77,6 +80,7 @@ impl Command {
             Command::Delete(args) => args.connect.output.json,
             Command::Txn(args) => args.connect.output.json,
             Command::Regions(args) => args.output.json,
+            Command::Region(args) => args.json(),
             Command::Bench(args) => args.json(),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::future::BoxFuture;
 use nokv_client::{
-    Client, GrpcRpc, HttpOracle, Located, Options, OracleError, StaticDirectory, Timestamp, TimestampOracle,
+    AskingDirectory, Client, GrpcRpc, HttpOracle, Located, Options, OracleError, Timestamp, TimestampOracle,
 };
 use tokio::time::Instant;
 
@@ -85,9 +85,10 @@ impl ConnectArgs {
                 return Err(Failure::usage("the topology file names no timestamp server; name one by --tso URL"));
             }
         };
-        let directory = Arc::new(StaticDirectory::new(client_topology(&topology, self.stores.scope)?));
+        let rpc = Arc::new(GrpcRpc::default());
+        let directory = AskingDirectory::new(rpc.clone(), client_topology(&topology, self.stores.scope)?);
         let options = Options { deadline: Duration::from_secs(self.stores.timeout), ..Options::default() };
-        Ok(Client::new(Arc::new(GrpcRpc::default()), oracle, directory, options))
+        Ok(Client::new(rpc, oracle, Arc::new(directory), options))
     }
 }
 

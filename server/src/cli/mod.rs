@@ -9,16 +9,23 @@
 //! * `connect.rs`, `client_failure.rs`: a client from flags; its errors as failures with advice.
 //! * `read_command.rs`, `write_command.rs`: get, scan, put, delete. `txn_script.rs`, `txn_command.rs`: transactions.
 //! * `region_survey.rs`, `regions_command.rs`: who leads what, asked from the stores.
+//! * `region_args.rs`, `region_command.rs`, `region_members.rs`, `region_show.rs`: one region, looked at and changed;
+//!   `cluster_admin.rs`: all stores, asked and ordered.
 //! * `bench_command.rs`: the benchmark, which is a crate of its own.
 //! * `table.rs`: tables for people. `signals.rs`: SIGINT and SIGTERM.
 
 mod args;
 mod bench_command;
 mod client_failure;
+mod cluster_admin;
 mod config_command;
 mod connect;
 mod exit;
 mod read_command;
+mod region_args;
+mod region_command;
+mod region_members;
+mod region_show;
 mod region_survey;
 mod regions_command;
 mod serve_command;
@@ -59,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::Delete(args) => write_command::delete(&args),
         Command::Txn(args) => txn_command::run(&args),
         Command::Regions(args) => regions_command::run(&args),
+        Command::Region(args) => region_command::run(&args),
         Command::Bench(args) => bench_command::run(args),
     };
     print(outcome, json)

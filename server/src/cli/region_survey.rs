@@ -127,7 +127,7 @@ fn newest_at<'a>(known: &'a [metapb::Region], key: &[u8]) -> Option<&'a metapb::
 }
 
 /// Takes over newer regions; true if there were any.
-fn learn(known: &mut Vec<metapb::Region>, newer: impl Iterator<Item = metapb::Region>) -> bool {
+pub(super) fn learn(known: &mut Vec<metapb::Region>, newer: impl Iterator<Item = metapb::Region>) -> bool {
     let mut learned = false;
     for region in newer {
         match known.iter_mut().find(|old| old.id == region.id) {

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use clap::Args;
 use nokv_client::GrpcRpc;
-use nokv_percolator::Key;
 use nokv_transport::StoreId;
 use serde_json::{Value, json};
 
 use super::args::{ConfigFile, OutputArgs};
+use super::cluster_admin::ClusterAdmin;
 use super::connect::{StoreArgs, block_on};
 use super::exit::{Answer, Exit, Failure};
-use super::region_survey::{PeerState, SurveyedRegion, survey};
+use super::region_show::bound;
+use super::region_survey::{PeerState, SurveyedRegion, learn, survey};
 use super::table::Table;
 use crate::config::RegionConfig;
-use crate::key_text::KeyText;
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct RegionsArgs {
@@ -31,9 +31,14 @@ pub(super) struct RegionsArgs {
 pub(super) fn run(args: &RegionsArgs) -> Result<Answer, Failure> {
     let topology = args.file.load()?;
     let address = |store| topology.store(StoreId(store)).map(|store| store.advertised(args.stores.scope).to_string());
-    let known = topology.regions.iter().map(RegionConfig::to_metapb).collect();
     let patience = Duration::from_secs(args.stores.timeout);
-    let regions = block_on(async { survey(&GrpcRpc::default(), known, address, patience).await })?;
+    let regions = block_on(async {
+        // What the file says counts only where no store knows better.
+        let told = ClusterAdmin::new(&topology, args.stores)?.all_regions().await;
+        let mut known = topology.regions.iter().map(RegionConfig::to_metapb).collect();
+        learn(&mut known, told.into_iter());
+        Ok::<_, Failure>(survey(&GrpcRpc::default(), known, address, patience).await)
+    })??;
     let answer = if args.output.json {
         Answer::json(&regions.iter().map(region_json).collect())
     } else {
@@ -91,15 +96,4 @@ fn region_json(surveyed: &SurveyedRegion) -> Value {
         "leader_store_id": surveyed.leader_store(),
         "peers": peers.collect::<Value>(),
     })
-}
-
-/// A bound as the user knows it. One that no user key encodes to is shown as the bytes that it is.
-fn bound(encoded: &[u8]) -> String {
-    if encoded.is_empty() {
-        return KeyText::default().to_string();
-    }
-    match Key::decode_encoded(encoded) {
-        Ok(key) => KeyText::from_bytes(key).to_string(),
-        Err(_) => format!("encoded {}", KeyText::from_bytes(encoded)),
-    }
 }

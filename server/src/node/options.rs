@@ -2,7 +2,9 @@
 //! Where both speak, the flag wins.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use nokv_client::HttpOracle;
 use nokv_engine::RocksOptions;
 use nokv_proto::metapb::Region;
 use nokv_raftstore::Config;
@@ -12,6 +14,7 @@ use nokv_transport::{RegionId, StoreId};
 use super::{NodeError, PeerFlag};
 use crate::config::{AddressScope, Topology};
 use crate::executor::ExecutorOptions;
+use crate::region_ids::RegionIds;
 
 /// What a node needs to know.
 #[derive(Clone, Debug)]
@@ -32,6 +35,8 @@ pub struct NodeOptions {
     pub stores: Vec<(StoreId, String)>,
     /// What flags say of other stores.
     pub peers: Vec<PeerFlag>,
+    /// Where new ids of regions and peers come from; `None` = who makes regions or peers has to give them.
+    pub ids: Option<RegionIds>,
     /// The engine's options.
     pub rocks: RocksOptions,
     /// Replication's options.
@@ -54,6 +59,7 @@ impl NodeOptions {
             leads_first: Vec::new(),
             stores: Vec::new(),
             peers: Vec::new(),
+            ids: None,
             rocks: RocksOptions::default(),
             raft: Config { seed: rand::random(), ..Config::default() },
             executor: ExecutorOptions::default(),
@@ -78,7 +84,11 @@ impl NodeOptions {
         };
         let leads_first = topology.regions.iter().filter(|region| region.leader_store_id == Some(store));
         let stores = topology.stores.iter().map(|store| (store.store_id, store.advertised(scope).to_owned()));
+        let ids = topology.tso.as_ref().map(|tso| HttpOracle::new(&tso.advertise_url)).transpose();
+        let ids =
+            ids.map_err(|error| NodeError::Flags(format!("the timestamp server of the topology file: {error}")))?;
         Ok(Self {
+            ids: ids.map(|oracle| RegionIds::new(Arc::new(oracle))),
             regions: Some(topology.regions.iter().map(|region| region.to_metapb()).collect()),
             leads_first: leads_first.map(|region| region.id).collect(),
             stores: stores.collect(),

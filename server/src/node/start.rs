@@ -19,6 +19,7 @@ use tonic_health::server::HealthReporter;
 use super::quiet_raft::raft_log;
 use super::status::{Pages, StatusServer};
 use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
+use crate::admin::RegionAdmin;
 use crate::executor::{Executor, OnFailure};
 use crate::service::{Calls, GrpcServer};
 
@@ -68,7 +69,8 @@ impl Node {
         let raftstore = opened.handle.clone();
         let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal));
         let calls = Arc::new(Calls::default());
-        let grpc = GrpcServer::new(executor.clone(), raft, calls.clone(), &options.grpc).await?;
+        let admin = RegionAdmin::new(raftstore.clone(), options.ids);
+        let grpc = GrpcServer::new(executor.clone(), admin, raft, calls.clone(), &options.grpc).await?;
         let health = grpc.health();
         let (stopping, mut stopped) = watch::channel(false);
 

@@ -1,6 +1,6 @@
-//! The gRPC side of a node: `tinykvpb.TinyKv`, `tikvpb.Tikv` with its streams of batches, the raft streams of other
-//! nodes, health and reflection. It checks what a request must carry, turns protobuf into commands and replies into
-//! protobuf, and knows no rule of either core.
+//! The gRPC side of a node: `tinykvpb.TinyKv`, `tikvpb.Tikv` with its streams of batches, `nokvpb.Admin`, the raft
+//! streams of other nodes, health and reflection. It checks what a request must carry, turns protobuf into commands and
+//! replies into protobuf, and knows no rule of either core.
 //!
 //! ```text
 //!   request ──► context.rs ──► txn_read / txn_write / raw ──► executor
@@ -16,6 +16,8 @@
 //! | `tikv_calls.rs` | the table of its calls: what serves each, which are refused |
 //! | `tikv_dispatch.rs`, `tikv_refusal.rs` | one request of a batch; how it is refused |
 //! | `tikv_stream.rs` | a stream of batches: many requests side by side, answers as they become ready |
+//! | `split_region.rs` | its one call that changes regions |
+//! | `admin.rs` | our own service: what is asked of regions, and done to them |
 //! | `context.rs` | what every request must carry; limits of keys |
 //! | `txn_read.rs`, `txn_write.rs`, `raw.rs` | the calls |
 //! | `key_error.rs`, `region_error.rs` | errors in the wire's words |
@@ -30,6 +32,7 @@
 //! Deliberately absent: pushed-down computation (`Coprocessor` is answered `Unimplemented`), TinyKV's images, and those
 //! of TiKV's calls that the cores have no command for.
 
+mod admin;
 mod answer;
 mod calls;
 mod context;
@@ -37,6 +40,7 @@ mod key_error;
 mod raw;
 mod region_error;
 mod server;
+mod split_region;
 mod tikv;
 mod tikv_calls;
 mod tikv_dispatch;
@@ -49,6 +53,7 @@ mod tinykv_forms;
 mod txn_read;
 mod txn_write;
 
+pub use self::admin::AdminService;
 pub use self::calls::Calls;
 pub use self::server::{GrpcServer, MESSAGE_BYTES_MAX, SERVICE_NAMES};
 pub use self::tikv::{Answers, TikvService};

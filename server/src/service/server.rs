@@ -1,8 +1,9 @@
-//! Everything that a node serves over gRPC, with its limits: TinyKv, Tikv, raft streams, health, reflection.
+//! Everything that a node serves over gRPC, with its limits: TinyKv, Tikv, Admin, raft streams, health, reflection.
 //! Each limit is set on purpose: no client may take the memory or the connections of the others.
 
 use nokv_engine::Engine;
 use nokv_proto::FILE_DESCRIPTOR_SET;
+use nokv_proto::nokvpb::admin_server::{AdminServer, SERVICE_NAME as ADMIN};
 use nokv_proto::nokvpb::raft_transport_server::SERVICE_NAME as RAFT_TRANSPORT;
 use nokv_proto::tikvpb::tikv_server::{SERVICE_NAME as TIKV, TikvServer};
 use nokv_proto::tinykvpb::tiny_kv_server::{SERVICE_NAME as TINY_KV, TinyKvServer};
@@ -16,9 +17,11 @@ use tonic::transport::server::{Router, TcpIncoming};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::admin::AdminService;
 use super::calls::Calls;
 use super::tikv::TikvService;
 use super::tinykv::TinyKvService;
+use crate::admin::RegionAdmin;
 use crate::executor::Executor;
 
 /// The largest request and the largest answer, in bytes. A larger request is refused with `OutOfRange` as soon as its
@@ -29,7 +32,7 @@ pub const MESSAGE_BYTES_MAX: usize = 16 << 20;
 const FRAME_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
 
 /// The services that a node serves besides health and reflection.
-pub const SERVICE_NAMES: [&str; 3] = [TINY_KV, TIKV, RAFT_TRANSPORT];
+pub const SERVICE_NAMES: [&str; 4] = [TINY_KV, TIKV, ADMIN, RAFT_TRANSPORT];
 
 /// Requests under way on one connection; a client with more waits in its own stack, or opens another.
 const STREAMS_PER_CONNECTION_MAX: u32 = 2_048;
@@ -48,23 +51,25 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Puts the services on `executor` together; `raft` takes the streams of other nodes.
+    /// Puts the services on `executor` and `admin` together; `raft` takes the streams of other nodes.
     ///
     /// # Errors
     /// If what reflection tells is not whole, which is a mistake of the build.
     pub async fn new<E: Engine>(
         executor: Executor<E>,
+        admin: RegionAdmin<E>,
         raft: RaftTransportService,
         calls: Arc<Calls>,
         options: &GrpcOptions,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (stopping, stopped) = watch::channel(false);
-        let tikv = TikvServer::new(TikvService::new(executor.clone(), calls.clone(), stopped))
+        let tikv = TikvServer::new(TikvService::new(executor.clone(), admin.clone(), calls.clone(), stopped))
             .max_decoding_message_size(FRAME_BYTES_MAX)
             .max_encoding_message_size(FRAME_BYTES_MAX);
         let tinykv = TinyKvServer::new(TinyKvService::new(executor, raft.clone(), calls))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let admin = AdminServer::new(AdminService::new(admin)).max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (health, health_service) = tonic_health::server::health_reporter();
         for name in SERVICE_NAMES {
             health.set_service_status(name, ServingStatus::Serving).await;
@@ -74,6 +79,7 @@ impl GrpcServer {
             .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
             .add_service(tinykv)
             .add_service(tikv)
+            .add_service(admin)
             .add_service(raft.into_server())
             .add_service(health_service)
             .add_service(describe().build_v1()?)

@@ -24,7 +24,8 @@ use super::calls::Calls;
 use super::tikv_calls::tikv_calls;
 use super::tikv_dispatch::{Answered, Dispatch};
 use super::tikv_stream::{StreamBounds, StreamWork};
-use super::{MESSAGE_BYTES_MAX, raw, txn_read, txn_write};
+use super::{MESSAGE_BYTES_MAX, raw, split_region, txn_read, txn_write};
+use crate::admin::RegionAdmin;
 use crate::executor::Executor;
 
 /// The bounds of every stream.
@@ -40,14 +41,21 @@ const BOUNDS: StreamBounds = StreamBounds {
 /// Answers TiKV's clients.
 pub struct TikvService<E: Engine> {
     dispatch: Arc<Dispatch<E>>,
+    admin: RegionAdmin<E>,
     /// True once this node is about to stop.
     stopping: watch::Receiver<bool>,
 }
 
 impl<E: Engine> TikvService<E> {
-    /// The service on an executor. Streams end when `stopping` turns true, once what they have read is answered.
-    pub fn new(executor: Executor<E>, calls: Arc<Calls>, stopping: watch::Receiver<bool>) -> Self {
-        Self { dispatch: Arc::new(Dispatch { executor, calls }), stopping }
+    /// The service on an executor and the regions of `admin`. Streams end when `stopping` turns true, once what they
+    /// have read is answered.
+    pub fn new(
+        executor: Executor<E>,
+        admin: RegionAdmin<E>,
+        calls: Arc<Calls>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self { dispatch: Arc::new(Dispatch { executor, calls }), admin, stopping }
     }
 
     /// Serves one stream on a task of its own: what its requests hold must not depend on whether the client takes its
@@ -172,6 +180,10 @@ macro_rules! service {
             $(async fn $refused(&self, _: Request<$asked>) -> Replied<$told> {
                 unserved(stringify!($refused))
             })*
+
+            async fn split_region(&self, request: Request<SplitRegionRequest>) -> Replied<SplitRegionResponse> {
+                split_region::split_region(&self.admin, request.into_inner()).await.map(Response::new)
+            }
 
             async fn coprocessor(&self, _: Request<coprocessor::Request>) -> Replied<coprocessor::Response> {
                 unserved("Coprocessor")

@@ -4,29 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nokv_client::{
-    Client, Located, Options, OracleError, Rpc, RpcError, ScanRange, StaticDirectory, StreamRpc, Timestamp,
-    TimestampOracle, Topology,
-};
+use nokv_client::{Client, Located, Options, Rpc, RpcError, ScanRange, StaticDirectory, StreamRpc, Topology};
 use nokv_proto::kvrpcpb::RawGetRequest;
 use nokv_proto::tinykvpb::{CheckTxnStatusRequest, PrewriteRequest};
 
-use crate::rig::{Rig, STORE, context, key, ms, put, region};
-
-/// Timestamps in step with nothing but themselves.
-struct Counter(std::sync::atomic::AtomicU64);
-
-impl TimestampOracle for Counter {
-    fn timestamps(&self, count: u32) -> futures_util::future::BoxFuture<'_, Result<Timestamp, OracleError>> {
-        let first = self.0.fetch_add(u64::from(count), std::sync::atomic::Ordering::SeqCst);
-        Box::pin(std::future::ready(Ok(Timestamp(first))))
-    }
-}
+use crate::rig::{Counter, Rig, STORE, context, key, ms, put, region};
 
 fn client(rig: &Rig) -> Client {
     let regions = [region(1, "", "m"), region(2, "m", "")].map(|region| Located { leader: None, region });
     let topology = Topology::new([(STORE, rig.address.to_string())], regions).unwrap();
-    let oracle = Counter(ms(1_000).into());
+    let oracle = Counter::from_ms(1_000);
     // Nothing here depends on how fast it is, so nothing may fail for being slow.
     let patient = Duration::from_secs(120);
     let options = Options { deadline: patient, request_timeout: patient, ..Options::default() };

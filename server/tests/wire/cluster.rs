@@ -1,24 +1,31 @@
-//! Three nodes on disk, in one process: leaders, followers that say who leads, handing over, and coming back.
+//! Three nodes on disk, and more if a test wants them, in one process; and whoever leads is found.
 //! What must be waited for is asked for until it is so: no deadline here that a slow machine could miss.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nokv_proto::kvrpcpb::{Context, GetRequest, RawGetRequest, RawPutRequest};
+use nokv_engine::Engine as _;
+use nokv_proto::kvrpcpb::{Context, RawGetRequest, RawPutRequest};
 use nokv_proto::metapb::{Peer, Region};
-use nokv_raftstore::Config;
+use nokv_raftstore::{Config, RegionDigest, digest};
 use nokv_server::node::{Node, NodeOptions};
+use nokv_server::region_ids::RegionIds;
 use nokv_transport::{RegionId, StoreId};
 use tempfile::TempDir;
 
-use crate::rig::{connect, key, region, text};
+use crate::rig::{Counter, connect, key, region, text};
 
-const STORES: [u64; 3] = [1, 2, 3];
+pub const STORES: [u64; 3] = [1, 2, 3];
 
-struct Cluster {
-    nodes: Vec<Option<Node>>,
-    folder: TempDir,
+/// The nodes; regions 1 and 2, cut at m, begin on the first three.
+pub struct Cluster {
+    nodes: BTreeMap<u64, Node>,
+    /// Of all that were ever started.
+    addresses: BTreeMap<u64, String>,
+    pub folder: TempDir,
+    ids: RegionIds,
 }
 
 fn regions() -> Vec<Region> {
@@ -31,38 +38,41 @@ fn regions() -> Vec<Region> {
 }
 
 impl Cluster {
-    async fn start() -> Cluster {
-        let mut cluster = Cluster { nodes: vec![None, None, None], folder: TempDir::new().unwrap() };
+    pub async fn start() -> Cluster {
+        let ids = RegionIds::new(Arc::new(Counter::from_ms(1_790_000_000_000)));
+        let mut cluster =
+            Cluster { nodes: BTreeMap::new(), addresses: BTreeMap::new(), folder: TempDir::new().unwrap(), ids };
         for store in STORES {
             cluster.start_node(store).await;
         }
         cluster
     }
 
-    async fn start_node(&mut self, store: u64) {
-        let node = start_node(store, self.folder.path()).await;
-        for other in self.nodes.iter().flatten() {
+    pub async fn start_node(&mut self, store: u64) {
+        let node = start_node(store, self.folder.path(), self.ids.clone()).await;
+        for other in self.nodes.values() {
             other.address_book().set(node.store(), &node.address().to_string()).unwrap();
             node.address_book().set(other.store(), &other.address().to_string()).unwrap();
         }
-        self.nodes[place(store)] = Some(node);
+        self.addresses.insert(store, node.address().to_string());
+        self.nodes.insert(store, node);
     }
 
-    async fn stop_node(&mut self, store: u64) {
-        self.nodes[place(store)].take().unwrap().stop().await;
+    pub async fn stop_node(&mut self, store: u64) {
+        self.nodes.remove(&store).unwrap().stop().await;
     }
 
-    fn node(&self, store: u64) -> &Node {
-        self.nodes[place(store)].as_ref().unwrap()
+    pub fn node(&self, store: u64) -> &Node {
+        self.nodes.get(&store).unwrap()
     }
 
-    fn leader_of(&self, region: u64) -> Option<u64> {
+    pub fn leader_of(&self, region: u64) -> Option<u64> {
         let leads = |node: &&Node| node.raftstore().led_regions().contains(&RegionId(region));
-        self.nodes.iter().flatten().find(leads).map(|node| node.store().0)
+        self.nodes.values().find(leads).map(|node| node.store().0)
     }
 
     /// Writes a raw key at whoever leads, as often as it takes.
-    async fn put(&self, region: u64, name: &str, value: &str) -> u64 {
+    pub async fn put(&self, region: u64, name: &str, value: &str) -> u64 {
         loop {
             if let Some(leader) = self.leader_of(region) {
                 let mut client = connect(self.node(leader).address()).await;
@@ -76,7 +86,7 @@ impl Cluster {
         }
     }
 
-    async fn get(&self, region: u64, name: &str) -> String {
+    pub async fn get(&self, region: u64, name: &str) -> String {
         loop {
             if let Some(leader) = self.leader_of(region) {
                 let mut client = connect(self.node(leader).address()).await;
@@ -91,20 +101,56 @@ impl Cluster {
         }
     }
 
-    async fn stop(mut self) {
-        for node in self.nodes.iter_mut().filter_map(Option::take) {
+    /// A topology file of all stores that were started, as the command line reads it.
+    pub fn config(&self) -> PathBuf {
+        let store = |(id, address)| serde_json::json!({ "store_id": id, "addr": address });
+        let stores = self.addresses.iter().map(store);
+        let peers = |region: u64| -> serde_json::Value {
+            STORES
+                .iter()
+                .map(|store| serde_json::json!({ "store_id": store, "peer_id": store * 100 + region }))
+                .collect()
+        };
+        let config = serde_json::json!({
+            "stores": stores.collect::<serde_json::Value>(),
+            "regions": [
+                { "id": 1, "start_key": "-", "end_key": "m", "peers": peers(1) },
+                { "id": 2, "start_key": "m", "end_key": "-", "peers": peers(2) },
+            ],
+        });
+        let file = self.folder.path().join("topology.json");
+        std::fs::write(&file, config.to_string()).unwrap();
+        file
+    }
+
+    /// Waits until the stores hold the same bytes of a region.
+    pub async fn alike(&self, region: u64, stores: &[u64]) {
+        loop {
+            let digests: Vec<_> = stores.iter().map(|store| self.digest(region, *store)).collect();
+            if digests.iter().all(|digest| digest.is_some() && *digest == digests[0]) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn digest(&self, region: u64, store: u64) -> Option<RegionDigest> {
+        let raftstore = self.node(store).raftstore();
+        let status = raftstore.region(RegionId(region))?;
+        digest(&raftstore.engine().view(), &status.state.region).ok()
+    }
+
+    pub async fn stop(mut self) {
+        for node in std::mem::take(&mut self.nodes).into_values() {
             node.stop().await;
         }
     }
 }
 
-fn place(store: u64) -> usize {
-    usize::try_from(store).unwrap() - 1
-}
-
-async fn start_node(store: u64, folder: &Path) -> Node {
+async fn start_node(store: u64, folder: &Path, ids: RegionIds) -> Node {
     let mut options = NodeOptions::new(StoreId(store), folder.join(store.to_string()), "127.0.0.1:0");
     options.regions = Some(regions());
+    options.ids = Some(ids);
     // Fast elections, and the same ones in every run.
     options.raft = Config { tick: Duration::from_millis(20), seed: store, ..Config::default() };
     let log = slog::Logger::root(slog::Discard, slog::o!());
@@ -112,67 +158,7 @@ async fn start_node(store: u64, folder: &Path) -> Node {
     Node::start(options, log, on_fatal).await.unwrap()
 }
 
-fn context(region: u64, store: u64) -> Context {
+pub fn context(region: u64, store: u64) -> Context {
     let peer = Peer { id: store * 100 + region, store_id: store, ..Default::default() };
     Context { region_id: region, peer: Some(peer), ..Default::default() }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn followers_say_who_leads() {
-    let cluster = Cluster::start().await;
-    let leader = cluster.put(1, "a", "1").await;
-    for store in STORES.into_iter().filter(|store| *store != leader) {
-        let mut client = connect(cluster.node(store).address()).await;
-        loop {
-            let request = GetRequest { context: Some(context(1, store)), key: key("a"), ..Default::default() };
-            let error = client.kv_get(request).await.unwrap().into_inner().region_error.unwrap();
-            let not_leader = error.not_leader.unwrap();
-            assert_eq!(not_leader.region_id, 1);
-            // A follower that has not heard of the election yet knows of no leader.
-            if let Some(peer) = not_leader.leader {
-                assert_eq!((peer.store_id, peer.id), (leader, leader * 100 + 1));
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-    cluster.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_stops_hands_its_regions_over_and_comes_back() {
-    let mut cluster = Cluster::start().await;
-    let leader = cluster.put(1, "a", "1").await;
-    cluster.put(2, "n", "1").await;
-    cluster.stop_node(leader).await;
-    assert!(cluster.leader_of(1).is_some(), "another store leads already when the stop is done");
-    cluster.put(1, "a", "2").await;
-    cluster.put(2, "n", "2").await;
-    cluster.start_node(leader).await;
-    assert_eq!((cluster.get(1, "a").await, cluster.get(2, "n").await), ("2".to_owned(), "2".to_owned()));
-    cluster.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_quorum_reads_and_writes_are_answered_with_an_error() {
-    let mut cluster = Cluster::start().await;
-    let leader = cluster.put(1, "a", "1").await;
-    for store in STORES.into_iter().filter(|store| *store != leader) {
-        cluster.stop_node(store).await;
-    }
-    let mut client = connect(cluster.node(leader).address()).await;
-    let put = RawPutRequest { context: Some(context(1, leader)), key: key("a"), ..Default::default() };
-    let refused = client.raw_put(put).await.unwrap().into_inner().region_error;
-    assert!(refused.is_some());
-    let get = || RawGetRequest { context: Some(context(1, leader)), key: key("a"), ..Default::default() };
-    // Until its lease ends it may still read.
-    while client.raw_get(get()).await.unwrap().into_inner().region_error.is_none() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    let back = STORES.into_iter().find(|store| *store != leader).unwrap();
-    cluster.start_node(back).await;
-    cluster.put(1, "a", "3").await;
-    assert_eq!(cluster.get(1, "a").await, "3");
-    drop(client);
-    cluster.stop().await;
 }

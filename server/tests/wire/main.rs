@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed, as it should")]
 
+mod admin;
 mod arguments;
 mod batch;
 mod batch_client;
@@ -11,6 +12,7 @@ mod cluster;
 mod commit;
 mod get;
 mod limits;
+mod nodes;
 mod prewrite;
 mod raw;
 mod region_errors;

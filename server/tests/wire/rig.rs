@@ -3,9 +3,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use nokv_client::{OracleError, Timestamp, TimestampOracle};
 use nokv_engine::{MemoryEngine, RaftLog, SharedRaftLog};
 use nokv_percolator::Key;
 use nokv_proto::kvrpcpb::{self, Context, KeyError, KvPair};
@@ -13,8 +16,10 @@ use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_proto::tinykvpb::tiny_kv_client::TinyKvClient;
 use nokv_proto::tinykvpb::{self, Mutation, Op};
 use nokv_raftstore::{Config, Raftstore, RequestContext, RunningStore, StoreError, bootstrap, open};
+use nokv_server::admin::RegionAdmin;
 use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::node::BootClock;
+use nokv_server::region_ids::RegionIds;
 use nokv_server::service::{Calls, GrpcServer};
 use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
 use nokv_transport::{AddressBook, Network, RegionId, StoreId};
@@ -25,6 +30,23 @@ use tonic::transport::Channel;
 pub const STORE: u64 = 1;
 /// Locks live for this long, in milliseconds.
 pub const TTL_MS: u64 = 3_000;
+
+/// Timestamps in step with nothing but themselves.
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// The first one is of this time.
+    pub fn from_ms(physical: u64) -> Counter {
+        Counter(ms(physical).into())
+    }
+}
+
+impl TimestampOracle for Counter {
+    fn timestamps(&self, count: u32) -> BoxFuture<'_, Result<Timestamp, OracleError>> {
+        let first = self.0.fetch_add(u64::from(count), Ordering::SeqCst);
+        Box::pin(std::future::ready(Ok(Timestamp(first))))
+    }
+}
 
 /// The store, and a client of it.
 pub struct Rig {
@@ -60,7 +82,9 @@ impl Rig {
         let running = opened.start(&as_network, &never_fails()).unwrap();
         let on_failure = Arc::new(|error: &nokv_percolator::Error| -> () { panic!("{error}") });
         let executor = Executor::new(raftstore.clone(), ExecutorOptions::default(), on_failure);
-        let server = GrpcServer::new(executor, raft, Arc::new(Calls::default()), &options).await.unwrap();
+        let admin =
+            RegionAdmin::new(raftstore.clone(), Some(RegionIds::new(Arc::new(Counter::from_ms(1_790_000_000_000)))));
+        let server = GrpcServer::new(executor, admin, raft, Arc::new(Calls::default()), &options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

@@ -19,7 +19,7 @@ async fn channel(rig: &Rig) -> Channel {
 async fn health_knows_the_services_by_name() {
     let rig = Rig::start().await;
     let mut health = HealthClient::new(channel(&rig).await);
-    for service in ["", "tinykvpb.TinyKv", "tikvpb.Tikv", "nokvpb.RaftTransport"] {
+    for service in ["", "tinykvpb.TinyKv", "tikvpb.Tikv", "nokvpb.Admin", "nokvpb.RaftTransport"] {
         let request = HealthCheckRequest { service: service.to_owned() };
         let status = health.check(request).await.unwrap().into_inner().status();
         assert_eq!(status, tonic_health::pb::health_check_response::ServingStatus::Serving, "{service}");
@@ -34,7 +34,9 @@ async fn health_knows_the_services_by_name() {
 async fn reflection_lists_what_is_served_in_both_versions() {
     let rig = Rig::start().await;
     let expected: BTreeSet<String> =
-        ["grpc.health.v1.Health", "nokvpb.RaftTransport", "tikvpb.Tikv", "tinykvpb.TinyKv"].map(str::to_owned).into();
+        ["grpc.health.v1.Health", "nokvpb.Admin", "nokvpb.RaftTransport", "tikvpb.Tikv", "tinykvpb.TinyKv"]
+            .map(str::to_owned)
+            .into();
 
     let mut client = v1::server_reflection_client::ServerReflectionClient::new(channel(&rig).await);
     let asked = v1::server_reflection_request::MessageRequest::ListServices(String::new());

@@ -8,9 +8,12 @@
 //!   state/ ── Command ──▶ decide ──▶ Reply + write batch ──▶ placement's own region on raftstore ──▶ engines
 //!     │                                                              │
 //!     └── regions/ (the map) ◀── load ◀──────────────────────────────┘ a new leader reads what it needs
+//!             │
+//!             └──▶ schedule/ ──▶ orders, each the answer to the heartbeat of a region's leader
 //! ```
 //!
 //! * `clock/`: timestamps that never go back or repeat. `regions/`: the map. `state/`: all that must not be forgotten.
+//! * `schedule/`: what should move, why, and step by step.
 //!
 //! Placement's region is one like any other, in an engine of its own on each of its nodes: it holds every key of that
 //! engine, so that its records meet nobody's keys, and images, membership and log cuts work as they are. Effects are
@@ -23,4 +26,5 @@
 
 pub mod clock;
 pub mod regions;
+pub mod schedule;
 pub mod state;

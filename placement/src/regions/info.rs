@@ -17,6 +17,13 @@ pub struct Flow {
     pub read_bytes: u64,
 }
 
+impl Flow {
+    /// Both together.
+    pub fn total(self) -> u64 {
+        self.write_bytes.saturating_add(self.read_bytes)
+    }
+}
+
 /// A peer from which the leader has heard nothing for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DownPeer {

@@ -73,7 +73,7 @@ impl StoreRegions {
         add(&mut self.load_bytes, load_bytes(info.size_bytes));
         add(&mut self.write_bytes, info.flow.write_bytes);
         if leads {
-            add(&mut self.leader_bytes, info.flow.write_bytes + info.flow.read_bytes);
+            add(&mut self.leader_bytes, info.flow.total());
         }
         if info.pending.contains(&PeerId(peer.id)) {
             self.pending = if in_it { self.pending + 1 } else { self.pending.saturating_sub(1) };

@@ -18,7 +18,7 @@ type Parsed<T> = Result<T, Box<dyn Error>>;
 
 impl Arguments {
     pub fn of(command: &goldenscript::Command) -> Self {
-        let mut arguments = Self { keyed: BTreeMap::new(), words: VecDeque::new() };
+        let mut arguments = Self::none();
         let mut given = command.consume_args();
         while let Some((key, value)) = given.next_key() {
             arguments.keyed.insert(key.to_owned(), value.to_owned());
@@ -27,6 +27,10 @@ impl Arguments {
             arguments.words.push_back(word.to_owned());
         }
         arguments
+    }
+
+    pub fn none() -> Self {
+        Self { keyed: BTreeMap::new(), words: VecDeque::new() }
     }
 
     pub fn word<T: FromStr<Err: Error + 'static>>(&mut self) -> Parsed<T> {
@@ -43,6 +47,12 @@ impl Arguments {
 
     pub fn number<T: FromStr<Err: Error + 'static> + Default>(&mut self, key: &str) -> Parsed<T> {
         Ok(self.keyed.remove(key).map(|text| text.parse()).transpose()?.unwrap_or_default())
+    }
+
+    /// Whether a word stands among the positions.
+    pub fn flag(&mut self, word: &str) -> bool {
+        let at = self.words.iter().position(|other| other == word);
+        at.is_some_and(|at| self.words.remove(at).is_some())
     }
 
     pub fn list(&mut self, key: &str) -> Vec<String> {

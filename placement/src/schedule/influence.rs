@@ -1,0 +1,77 @@
+//! What is under way, as if it were done: how much it adds to each store, and how many operators are busy there.
+//! Scores that did not count it would have everything sent to the one store that is empty now.
+
+use std::collections::BTreeMap;
+
+use nokv_raftstore::StoreId;
+
+use super::{Operator, Step};
+use crate::regions::{RegionInfo, load_bytes};
+
+/// What comes to a store, or leaves it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Coming {
+    /// Bytes of data.
+    pub(super) bytes: i64,
+    /// Leaders.
+    pub(super) leaders: i64,
+    /// Peers that are on their way to it.
+    pub(super) incoming: u32,
+    /// Peers that leave it.
+    pub(super) outgoing: u32,
+    /// What flows through these leaders, a second.
+    pub(super) flow: i64,
+    /// Leaders that are on their way to it.
+    pub(super) transfers: u32,
+}
+
+/// See the file's head.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Influence {
+    by_store: BTreeMap<StoreId, Coming>,
+    /// Merges under way.
+    pub(super) merges: u32,
+}
+
+impl Influence {
+    pub(super) fn of(&self, store: StoreId) -> Coming {
+        self.by_store.get(&store).copied().unwrap_or_default()
+    }
+
+    /// Counts what is left of an operator.
+    pub(super) fn add(&mut self, operator: &Operator, info: Option<&RegionInfo>) {
+        let bytes = i64::try_from(load_bytes(info.map_or(0, |info| info.size_bytes))).unwrap_or(i64::MAX);
+        let flow = info.map_or(0, |info| i64::try_from(info.flow.total()).unwrap_or(i64::MAX));
+        let mut leader = info.and_then(RegionInfo::leader_store);
+        for step in operator.remaining() {
+            match *step {
+                Step::AddLearner(store) => {
+                    let coming = self.by_store.entry(store).or_default();
+                    coming.bytes += bytes;
+                    coming.incoming += 1;
+                }
+                Step::Promote(store) if operator.current() == Some(*step) => {
+                    self.by_store.entry(store).or_default().incoming += 1;
+                }
+                Step::Transfer(store) => {
+                    let coming = self.by_store.entry(store).or_default();
+                    coming.leaders += 1;
+                    coming.flow += flow;
+                    coming.transfers += 1;
+                    if let Some(from) = leader.replace(store) {
+                        let leaving = self.by_store.entry(from).or_default();
+                        leaving.leaders -= 1;
+                        leaving.flow -= flow;
+                    }
+                }
+                Step::Remove(store) => {
+                    let coming = self.by_store.entry(store).or_default();
+                    coming.bytes -= bytes;
+                    coming.outgoing += 1;
+                }
+                Step::MergeInto(_) => self.merges += 1,
+                Step::Promote(_) | Step::Split | Step::TakeIn(_) => {}
+            }
+        }
+    }
+}

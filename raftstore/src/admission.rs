@@ -2,14 +2,16 @@
 //! that was removed comes back. Everything that adds or widens a replica asks here first, under one lock.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use nokv_engine::KeyRange;
 use nokv_proto::metapb::Region;
 use nokv_transport::{PeerId, RegionId, StoreId};
 
-use crate::RegionExt;
-use crate::gate::Gates;
+use crate::gate::{Gate, Gates};
+use crate::merge::Successor;
+use crate::{RegionError, RegionExt};
 
 /// What is known beside the regions that live here.
 #[derive(Debug, Default)]
@@ -29,16 +31,23 @@ pub struct Buried {
     pub peer: PeerId,
     /// The members' version by which it was known to be removed.
     pub conf_ver: u64,
+    /// Into what its region was merged, if that is why.
+    pub merged: Option<Successor>,
 }
 
 impl Gates {
     /// Lets `region` come to own `start..end` on this store, unless another one here has a part of that, or will, or
     /// its data is still there.
     pub(crate) fn admit(&self, region: RegionId, start: &Bytes, end: &Bytes) -> bool {
+        self.admit_over(region, start, end, &[])
+    }
+
+    /// The same, where the replicas of `sealed` will be gone by then.
+    pub(crate) fn admit_over(&self, region: RegionId, start: &Bytes, end: &Bytes, sealed: &[RegionId]) -> bool {
         let mut table = self.table().write();
         let wanted = KeyRange::new(start, end);
-        let lives = |(id, gate): (&RegionId, &std::sync::Arc<crate::gate::Gate>)| {
-            *id != region && overlap(gate.state().region.range(), wanted)
+        let lives = |(id, gate): (&RegionId, &Arc<Gate>)| {
+            *id != region && !sealed.contains(id) && overlap(gate.state().region.range(), wanted)
         };
         let waits = |(id, range): (&RegionId, &(Bytes, Bytes))| *id != region && overlap(as_range(range), wanted);
         let leaves = |range: &(Bytes, Bytes)| overlap(as_range(range), wanted);
@@ -54,6 +63,16 @@ impl Gates {
         true
     }
 
+    /// The regions that live here and have a part of `start..end`, but for `region`.
+    pub(crate) fn blockers(&self, region: RegionId, start: &Bytes, end: &Bytes) -> Vec<RegionId> {
+        let table = self.table().read();
+        let wanted = KeyRange::new(start, end);
+        let blocks = |(id, gate): &(&RegionId, &Arc<Gate>)| {
+            **id != region && overlap(gate.state().region.range(), wanted)
+        };
+        table.gates.iter().filter(blocks).map(|(id, _)| *id).collect()
+    }
+
     /// The replica is there, or will not come after all.
     pub(crate) fn end_coming(&self, region: RegionId) {
         self.table().write().admissions.coming.remove(&region);
@@ -66,7 +85,7 @@ impl Gates {
         table.gates.remove(&id);
         table.admissions.coming.remove(&id);
         table.admissions.leaving.insert(id, (region.start_key.clone(), region.end_key.clone()));
-        table.admissions.bury(id, Buried { peer: me, conf_ver: region.epoch().conf_ver });
+        table.admissions.bury(id, Buried { peer: me, conf_ver: region.epoch().conf_ver, merged: None });
     }
 
     /// The data of a removed replica is gone.
@@ -76,11 +95,47 @@ impl Gates {
 
     /// Remembers a replica that was removed in an earlier life of this process, or that never had data.
     pub(crate) fn bury(&self, region: &Region, store: StoreId) {
+        self.bury_merged(region, store, None);
+    }
+
+    /// The same; `merged` if the region is merged, and its data another's from now on: its gate goes.
+    pub(crate) fn bury_merged(&self, region: &Region, store: StoreId, merged: Option<Successor>) {
         let Some(me) = region.peer_on(store) else { return };
-        let buried = Buried { peer: PeerId(me.id), conf_ver: region.epoch().conf_ver };
+        let buried = Buried { peer: PeerId(me.id), conf_ver: region.epoch().conf_ver, merged };
         let mut table = self.table().write();
+        if merged.is_some() {
+            table.gates.remove(&region.region_id());
+        }
         table.admissions.coming.remove(&region.region_id());
         table.admissions.bury(region.region_id(), buried);
+    }
+
+    /// The replica goes for its region was merged elsewhere: from now on this store can tell.
+    pub(crate) fn remember_merged(&self, region: &Region, store: StoreId, merged: Option<Successor>) {
+        let Some(me) = region.peer_on(store) else { return };
+        let buried = Buried { peer: PeerId(me.id), conf_ver: region.epoch().conf_ver, merged };
+        self.table().write().admissions.bury(region.region_id(), buried);
+    }
+
+    /// What to answer who asks for a region that was merged into one that is here.
+    pub(crate) fn successor(&self, region: RegionId) -> Option<RegionError> {
+        let table = self.table().read();
+        let mut successor = table.admissions.buried.get(&region)?.merged?;
+        loop {
+            if let Some(gate) = table.gates.get(&successor.region) {
+                return Some(RegionError::EpochNotMatch { current: vec![Region::clone(&gate.state().region)] });
+            }
+            let next = table.admissions.buried.get(&successor.region)?.merged?;
+            // Versions only rise along the way, so that it ends.
+            successor = Some(next).filter(|next| next.version > successor.version)?;
+        }
+    }
+
+    /// The version that `target` has at least, as far as regions tell that were merged into it and are gone from here.
+    pub(crate) fn version_at_least(&self, target: RegionId) -> u64 {
+        let table = self.table().read();
+        let merged = table.admissions.buried.values().filter_map(|buried| buried.merged);
+        merged.filter(|into| into.region == target).map(|into| into.version).max().unwrap_or(0)
     }
 
     /// The peer of `region` that was removed from here last.
@@ -94,6 +149,7 @@ impl Admissions {
         let known = self.buried.entry(region).or_insert(buried);
         known.peer = known.peer.max(buried.peer);
         known.conf_ver = known.conf_ver.max(buried.conf_ver);
+        known.merged = buried.merged.or(known.merged);
     }
 }
 
@@ -136,6 +192,6 @@ mod tests {
         assert!(!admits(&gates, 4, "c", "d"));
         gates.cleared(RegionId(1));
         assert!(admits(&gates, 4, "c", "d"));
-        assert_eq!(gates.buried(RegionId(1)), Some(Buried { peer: PeerId(11), conf_ver: 0 }));
+        assert_eq!(gates.buried(RegionId(1)), Some(Buried { peer: PeerId(11), conf_ver: 0, merged: None }));
     }
 }

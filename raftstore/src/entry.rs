@@ -5,9 +5,14 @@ use bytes::{Buf, BufMut};
 use nokv_proto::metapb::{Region, RegionEpoch};
 use prost::Message as _;
 
+use crate::merge::Source;
+
 const KIND_WRITE: u8 = 1;
 const KIND_CUT_LOG: u8 = 2;
 const KIND_SPLIT: u8 = 3;
+const KIND_PREPARE_MERGE: u8 = 4;
+const KIND_COMMIT_MERGE: u8 = 5;
+const KIND_ROLLBACK_MERGE: u8 = 6;
 
 /// Bytes before the write batch in an entry of that kind.
 pub const WRITE_HEADER_BYTES: usize = 17;
@@ -38,6 +43,27 @@ pub enum Payload<'a> {
         /// The regions after the split.
         regions: Vec<Region>,
     },
+    /// The region freezes, to be taken over by its neighbour.
+    PrepareMerge {
+        /// Epoch under which this was decided.
+        epoch: RegionEpoch,
+        /// First entry that some replica may lack.
+        min_index: u64,
+        /// The neighbour, with the epoch in which alone it may take the region.
+        target: Region,
+    },
+    /// The region takes over a neighbour that is prepared.
+    CommitMerge {
+        /// Epoch under which alone this holds.
+        epoch: RegionEpoch,
+        /// The neighbour.
+        source: Source,
+    },
+    /// The region was prepared by the entry `commit`, and is not taken over: it serves again.
+    RollbackMerge {
+        /// The entry that prepared it.
+        commit: u64,
+    },
 }
 
 impl<'a> Payload<'a> {
@@ -64,6 +90,19 @@ impl<'a> Payload<'a> {
                 }
                 Some(Payload::Split { epoch, regions })
             }
+            KIND_PREPARE_MERGE => {
+                let epoch = get_epoch(&mut data)?;
+                let min_index = data.try_get_u64_le().ok()?;
+                Some(Payload::PrepareMerge { epoch, min_index, target: Region::decode(data).ok()? })
+            }
+            KIND_COMMIT_MERGE => {
+                let epoch = get_epoch(&mut data)?;
+                Some(Payload::CommitMerge { epoch, source: Source::decode(data)? })
+            }
+            KIND_ROLLBACK_MERGE => {
+                let commit = data.try_get_u64_le().ok()?;
+                data.is_empty().then_some(Payload::RollbackMerge { commit })
+            }
             _ => None,
         }
     }
@@ -85,6 +124,35 @@ pub fn split(epoch: RegionEpoch, regions: &[Region]) -> Vec<u8> {
     data
 }
 
+/// The data of an entry that prepares a merge.
+pub fn prepare_merge(epoch: RegionEpoch, min_index: u64, target: &Region) -> Vec<u8> {
+    let mut data = vec![KIND_PREPARE_MERGE];
+    put_epoch(&mut data, epoch);
+    data.put_u64_le(min_index);
+    target.encode(&mut data).expect("a Vec grows as needed");
+    data
+}
+
+/// The data of an entry by which a region takes over a neighbour.
+pub fn commit_merge(epoch: RegionEpoch, source: &Source) -> Vec<u8> {
+    let mut data = vec![KIND_COMMIT_MERGE];
+    put_epoch(&mut data, epoch);
+    source.encode(&mut data);
+    data
+}
+
+/// The data of an entry that takes a preparation back.
+pub fn rollback_merge(commit: u64) -> Vec<u8> {
+    let mut data = vec![KIND_ROLLBACK_MERGE];
+    data.put_u64_le(commit);
+    data
+}
+
+/// Whether an entry of this data changes the replicas themselves, and not only their data or log.
+pub fn changes_region(data: &[u8]) -> bool {
+    matches!(data.first(), Some(&(KIND_SPLIT | KIND_PREPARE_MERGE | KIND_COMMIT_MERGE | KIND_ROLLBACK_MERGE)))
+}
+
 /// The context of a membership entry: the epoch under which it was decided, and the region that results.
 pub fn members_context(epoch: RegionEpoch, region: &Region) -> Vec<u8> {
     let mut context = Vec::new();
@@ -99,10 +167,10 @@ pub fn decode_members_context(mut context: &[u8]) -> Option<(RegionEpoch, Region
     Some((epoch, Region::decode(context).ok()?))
 }
 
-/// Whether an entry of this data changes the region's range: until it is applied, other regions may come to own a part
-/// of what this one owned, and a lease says nothing about them.
+/// Whether an entry of this data takes away from the region's range: until it is applied, other regions may come to own
+/// a part of what this one owned, and a lease says nothing about them.
 pub fn changes_range(data: &[u8]) -> bool {
-    data.first() == Some(&KIND_SPLIT)
+    matches!(data.first(), Some(&(KIND_SPLIT | KIND_PREPARE_MERGE)))
 }
 
 fn put_epoch(data: &mut Vec<u8>, epoch: RegionEpoch) {
@@ -144,6 +212,15 @@ mod tests {
         assert!(changes_range(&data));
         assert_eq!(Payload::decode(&data[..data.len() - 1]), None);
         assert_eq!(Payload::decode(&data), Some(Payload::Split { epoch, regions }));
+        let target = Region { id: 2, ..Default::default() };
+        let data = prepare_merge(epoch, 8, &target);
+        assert!(changes_range(&data));
+        assert_eq!(Payload::decode(&data), Some(Payload::PrepareMerge { epoch, min_index: 8, target: target.clone() }));
+        let source = Source { region: target, commit: 4, before_term: 3, entries: Vec::new() };
+        let data = commit_merge(epoch, &source);
+        assert!(!changes_range(&data));
+        assert_eq!(Payload::decode(&data), Some(Payload::CommitMerge { epoch, source }));
+        assert_eq!(Payload::decode(&rollback_merge(4)), Some(Payload::RollbackMerge { commit: 4 }));
     }
 
     #[test]

@@ -62,6 +62,23 @@ pub enum RegionError {
         /// Why, for a person.
         reason: String,
     },
+    /// The region is frozen, to be merged into `into`. Wait a moment and ask again: it is then another region's, or
+    /// serves again.
+    #[error("region {region} is being merged into region {into}")]
+    Merging {
+        /// The region.
+        region: RegionId,
+        /// The region that is to take it over.
+        into: RegionId,
+    },
+    /// The regions were not merged. Do what the reason says; the same request again helps only if it says so.
+    #[error("region {region} was not merged: {reason}")]
+    MergeRefused {
+        /// The region that was to end.
+        region: RegionId,
+        /// Why, for a person.
+        reason: String,
+    },
     /// A bound was reached. Wait `backoff_ms` and try again.
     #[error("server is busy: {reason}; try again in {backoff_ms} ms")]
     ServerIsBusy {
@@ -114,7 +131,10 @@ impl From<RegionError> for errorpb::Error {
                 out.server_is_busy = Some(errorpb::ServerIsBusy { reason, backoff_ms, ..Default::default() });
             }
             // kvproto has no place for it but the text.
-            RegionError::MembersRefused { .. } => {}
+            RegionError::MembersRefused { .. } | RegionError::MergeRefused { .. } => {}
+            RegionError::Merging { region, .. } => {
+                out.proposal_in_merging_mode = Some(errorpb::ProposalInMergingMode { region_id: region.0 });
+            }
             RegionError::RaftEntryTooLarge { region, entry_bytes, .. } => {
                 out.raft_entry_too_large =
                     Some(errorpb::RaftEntryTooLarge { region_id: region.0, entry_size: entry_bytes });
@@ -158,6 +178,16 @@ pub enum StoreError {
         region: RegionId,
         /// raft's own words.
         reason: String,
+    },
+    /// A merge that is committed needs a source that this store cannot give.
+    #[error("region {region}: its merge into region {into} is committed, but this store cannot follow: {reason}")]
+    SourceLost {
+        /// The source.
+        region: RegionId,
+        /// The target.
+        into: RegionId,
+        /// What is missing.
+        reason: &'static str,
     },
     /// The directory belongs to another store, cluster or topology.
     #[error("{0}")]

@@ -67,6 +67,10 @@ pub struct Gate {
     state: ArcSwap<GateState>,
     lease_until: AtomicU64,
     renewal_asked: AtomicBool,
+    /// The region into which this one is being merged; 0 = none.
+    merging_into: AtomicU64,
+    /// Version and membership version that the replica had when this process came to know it, or by its last image.
+    known_since: (AtomicU64, AtomicU64),
     applied: AtomicU64,
     committed: AtomicU64,
     last: AtomicU64,
@@ -75,11 +79,14 @@ pub struct Gate {
 impl Gate {
     /// A closed gate of a region that the loop `slot` owns.
     pub fn new(slot: usize, state: GateState) -> Self {
+        let epoch = state.region.epoch();
         Self {
             slot,
             state: ArcSwap::from_pointee(state),
             lease_until: AtomicU64::new(0),
             renewal_asked: AtomicBool::new(false),
+            merging_into: AtomicU64::new(0),
+            known_since: (AtomicU64::new(epoch.version), AtomicU64::new(epoch.conf_ver)),
             applied: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             last: AtomicU64::new(0),
@@ -116,6 +123,28 @@ impl Gate {
     pub fn set_lease(&self, until: MonotonicTime) {
         self.lease_until.store(until.0, Ordering::SeqCst);
         self.renewal_asked.store(false, Ordering::Relaxed);
+    }
+
+    /// The region into which this one is being merged, if it is: it serves nobody meanwhile.
+    pub fn merging_into(&self) -> Option<RegionId> {
+        Some(RegionId(self.merging_into.load(Ordering::SeqCst))).filter(|into| into.0 != 0)
+    }
+
+    /// Says into which region this one is being merged. For the raft loop only, before it changes the state.
+    pub fn set_merging_into(&self, into: Option<RegionId>) {
+        self.merging_into.store(into.map_or(0, |into| into.0), Ordering::SeqCst);
+    }
+
+    /// The epoch from which on all changes of this replica came by its log. For the raft loops only.
+    pub(crate) fn known_since(&self) -> RegionEpoch {
+        let (version, conf_ver) = &self.known_since;
+        RegionEpoch { version: version.load(Ordering::SeqCst), conf_ver: conf_ver.load(Ordering::SeqCst) }
+    }
+
+    /// The replica begins anew with this epoch, by an image.
+    pub(crate) fn begin_anew(&self, epoch: RegionEpoch) {
+        self.known_since.0.store(epoch.version, Ordering::SeqCst);
+        self.known_since.1.store(epoch.conf_ver, Ordering::SeqCst);
     }
 
     /// Whether the caller is the first since the last renewal to ask for another.
@@ -236,9 +265,12 @@ impl Gates {
             let request_store = StoreId(peer.store_id);
             return Err(RegionError::StoreNotMatch { request_store, actual_store: self.store });
         }
-        let gate = self.get(context.region_id)?;
+        let gate = self.get(context.region_id).map_err(|error| self.successor(context.region_id).unwrap_or(error))?;
         let state = gate.state.load_full();
         state.check_leads()?;
+        if let Some(into) = gate.merging_into() {
+            return Err(RegionError::Merging { region: context.region_id, into });
+        }
         if let Some(epoch) = context.epoch {
             state.check_epoch(epoch).map_err(|error| self.with_neighbours(error, epoch))?;
         }

@@ -11,6 +11,7 @@ use nokv_transport::{RegionId, StoreId};
 
 use crate::gate::{Gate, GateState, Gates, RegionStatus, RequestContext, Role};
 use crate::mailboxes::Mailboxes;
+use crate::merge::MergeRequest;
 use crate::message::{
     Mailbox, MembersRequest, PeerProgress, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter,
 };
@@ -226,6 +227,18 @@ impl<E: Engine> Raftstore<E> {
     pub fn region_at(&self, key: &[u8]) -> Option<RegionStatus> {
         let now = self.shared.clock.now();
         self.shared.gates.holding(key).map(|gate| gate.status(now))
+    }
+
+    /// Merges a region into its neighbour; this store leads the source and has a replica of the target. Resolves when
+    /// both are one on this store. Until then, and while that is undecided, the source serves nobody.
+    ///
+    /// # Errors
+    /// [`RegionError::MergeRefused`] with a reason, also if it was rolled back; [`RegionError::StaleCommand`] = it may or
+    /// may not happen; every other = it did not.
+    pub async fn merge(&self, request: MergeRequest) -> Result<(), RegionError> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        self.mailbox(request.source).offer(StoreMessage::Merge(request, waiter))?;
+        told.await.unwrap_or(Err(RegionError::StaleCommand))
     }
 
     /// All regions of this store, by id.

@@ -23,8 +23,9 @@
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
 //! | [`image`] | a region's data on its way to a peer that lags too far: `source`, `chunk`, `sink` |
+//! | [`merge`] | two regions become one: the steps, and what travels between them |
 //! | `admission` | which replicas a store may come to hold |
-//! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images` |
+//! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images`, `merges` |
 //! | `apply/action.rs` | what the apply loop does beside writing batches, and a start does again |
 //! | [`round`] | a round's effects, as data |
 //! | [`raft_loop`], [`apply`] | the two threads; `apply/run.rs` is the second one's loop |
@@ -58,6 +59,7 @@ pub mod lease;
 pub mod log_cache;
 pub mod log_storage;
 pub mod mailboxes;
+pub mod merge;
 pub mod message;
 pub mod metrics;
 mod open;
@@ -77,6 +79,7 @@ pub use error::{RegionError, StoreError};
 pub use gate::{RegionStatus, RequestContext, Role};
 pub use handle::{Raftstore, RegionView};
 pub use inbox::StoreInbox;
+pub use merge::MergeRequest;
 pub use message::{Feeding, MemberChange, MembersRequest, NewRegion, PeerProgress, Proposal, SplitRequest};
 /// Who is meant, in this crate's calls.
 pub use nokv_transport::{PeerId, RegionId, StoreId};

@@ -161,6 +161,11 @@ impl LogStorage {
         self.cache.bytes()
     }
 
+    /// First and last entry that may be on disk.
+    pub fn on_disk(&self) -> (u64, u64) {
+        (self.disk_first, self.last_index)
+    }
+
     /// Last entry that was cut.
     pub fn truncated_index(&self) -> u64 {
         self.truncated_index

@@ -14,6 +14,7 @@ use nokv_transport::{PeerId, RegionId, StoreId};
 
 use crate::apply::Applied;
 use crate::image::{ArrivedImage, Image};
+use crate::merge::{Claim, CommitOrder, MergeRequest, Sealed, Successor};
 use crate::{MonotonicTime, RegionError};
 
 /// A message to a raft loop.
@@ -35,6 +36,25 @@ pub enum StoreMessage {
     Split(SplitRequest, Waiter),
     /// Change a region's members.
     ChangeMembers(MembersRequest, Waiter),
+    /// Merge a region into its neighbour.
+    Merge(MergeRequest, Waiter),
+    /// To a target: take a prepared source, if you lead.
+    CommitMerge(Box<CommitOrder>),
+    /// To a source: its target wants its place here.
+    Claim(Box<Claim>),
+    /// To a target: the source that it claimed is out of the way.
+    Sealed {
+        /// The target.
+        target: RegionId,
+        /// The source.
+        sealed: Box<Sealed>,
+        /// Whether the target's log claimed it, and not an image.
+        by_log: bool,
+    },
+    /// To a source: the image that claimed it is not needed after all.
+    Unseal(RegionId),
+    /// To a source: it is merged, and stands so in its record.
+    Merged(RegionId, Successor),
     /// An image has arrived and is durable.
     Image(Box<ArrivedImage>),
     /// An image that raft asked for is made, or could not be.

@@ -65,41 +65,58 @@ pub fn open<E: Engine>(
     let config = Arc::new(config);
     let now = clock.now();
     let gates = Arc::new(Gates::new(store));
-    let context =
-        PeerContext { config: config.clone(), log: log.clone(), gates: gates.clone(), slot: 0, logger: logger.clone() };
+    let (boxes, receivers): (Vec<_>, Vec<_>) =
+        (0..config.raft_loops).map(|_| mailbox(config.mailbox_messages_max)).unzip();
+    let mailboxes = Arc::new(Mailboxes::new(gates.clone(), boxes.clone()));
+    let context = PeerContext {
+        config: config.clone(),
+        log: log.clone(),
+        gates: gates.clone(),
+        mailboxes: mailboxes.clone(),
+        slot: 0,
+        logger: logger.clone(),
+    };
     let mut sets: Vec<(Vec<Peer>, Applier)> = Vec::new();
     sets.resize_with(config.raft_loops, || (Vec::new(), Applier::new(store)));
     let regions = finish_what_was_begun(&engine, log.as_ref())?;
     let view = engine.view();
     for (id, record) in regions {
-        if record.liveness == Liveness::Tombstone {
-            gates.bury(&record.region, store);
-            continue;
-        }
+        let prepared = match record.liveness {
+            Liveness::Tombstone => {
+                gates.bury(&record.region, store);
+                continue;
+            }
+            Liveness::Merged(successor) => {
+                gates.bury_merged(&record.region, store, Some(successor));
+                continue;
+            }
+            Liveness::Merging(prepared) => Some(prepared),
+            _ => None,
+        };
         let apply = ApplyRecord::load(&view, id)?;
         let slot = home_loop(id, config.raft_loops);
-        let peer = Peer::load(&PeerContext { slot, ..context.clone() }, record.region, &apply, now)?;
+        let mut peer = Peer::load(&PeerContext { slot, ..context.clone() }, record.region, &apply, now)?;
         if let Some((peers, applier)) = sets.get_mut(slot) {
             applier.insert(peer.region().clone(), apply);
+            if let Some(prepared) = prepared {
+                applier.resume_merge(id, prepared.clone());
+                peer.resume_merge(prepared);
+            }
             peers.push(peer);
         }
     }
     drop(view);
     let loops: Vec<LoopParts> = sets
         .into_iter()
+        .zip(boxes.into_iter().zip(receivers))
         .enumerate()
-        .map(|(slot, (peers, applier))| {
-            let (mailbox, receiver) = mailbox(config.mailbox_messages_max);
-            LoopParts {
-                store: Store::new(PeerContext { slot, ..context.clone() }, peers, now),
-                applier,
-                receiver,
-                mailbox,
-            }
+        .map(|(slot, ((peers, applier), (mailbox, receiver)))| LoopParts {
+            store: Store::new(PeerContext { slot, ..context.clone() }, peers, now),
+            applier,
+            receiver,
+            mailbox,
         })
         .collect();
-    let mailboxes = loops.iter().map(|parts| parts.mailbox.clone()).collect();
-    let mailboxes = Arc::new(Mailboxes::new(gates.clone(), mailboxes));
     let metrics = Arc::new(RaftMetrics::default());
     let door = EngineDoor::new(engine.clone(), store, mailboxes.clone(), config.images_receiving_max);
     let inbox = StoreInbox::new(mailboxes.clone(), Arc::new(door));

@@ -7,6 +7,7 @@ use nokv_engine::RaftLog;
 
 use crate::Config;
 use crate::gate::Gates;
+use crate::mailboxes::Mailboxes;
 
 /// A store's part in each of its peers.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub struct PeerContext {
     pub log: Arc<dyn RaftLog>,
     /// The store's regions, as request threads see them.
     pub gates: Arc<Gates>,
+    /// Where the raft loops leave each other messages.
+    pub mailboxes: Arc<Mailboxes>,
     /// The raft loop that these peers belong to.
     pub slot: usize,
     /// Where peers say what happens to them.

@@ -9,6 +9,7 @@ use prost::Message as _;
 use raft::eraftpb::HardState;
 
 use crate::StoreError;
+use crate::merge::{Prepared, Successor};
 
 const VERSION: u8 = 1;
 
@@ -23,7 +24,7 @@ pub fn initial_hard_state() -> HardState {
 }
 
 /// Whether a store's replica of a region lives.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Liveness {
     /// It takes part.
     Normal,
@@ -33,6 +34,10 @@ pub enum Liveness {
     Applying(Arrival),
     /// It was removed, and its log and data are to be: at a start, again.
     Leaving,
+    /// It takes part, but serves nobody: it is to be merged into a neighbour.
+    Merging(Prepared),
+    /// Its region was merged into another, which has its data. The record stays, as a tombstone does.
+    Merged(Successor),
 }
 
 /// An image that is in the raft state already, and in the data not yet.
@@ -97,6 +102,15 @@ impl RegionRecord {
                 arrival.encode(&mut out);
             }
             Liveness::Leaving => out.put_u8(3),
+            Liveness::Merging(prepared) => {
+                out.put_u8(4);
+                prepared.encode(&mut out);
+            }
+            Liveness::Merged(successor) => {
+                out.put_u8(5);
+                out.put_u64_le(successor.region.0);
+                out.put_u64_le(successor.version);
+            }
         }
         self.region.encode(&mut out).expect("a Vec grows as needed");
         out
@@ -112,6 +126,11 @@ impl RegionRecord {
             1 => Liveness::Tombstone,
             2 => Liveness::Applying(Arrival::decode(&mut bytes)?),
             3 => Liveness::Leaving,
+            4 => Liveness::Merging(Prepared::decode(&mut bytes)?),
+            5 => {
+                let region = RegionId(bytes.try_get_u64_le().ok()?);
+                Liveness::Merged(Successor { region, version: bytes.try_get_u64_le().ok()? })
+            }
             _ => return None,
         };
         Some(Self { liveness, region: Region::decode(bytes).ok()? })
@@ -273,6 +292,8 @@ mod tests {
         for liveness in [
             Liveness::Normal,
             Liveness::Leaving,
+            Liveness::Merging(Prepared { target: record.region.clone(), min_index: 6, commit: 9 }),
+            Liveness::Merged(Successor { region: RegionId(8), version: 3 }),
             Liveness::Applying(Arrival {
                 import: "image-7".to_owned(),
                 clear: vec![(Bytes::from_static(b"a"), Bytes::new())],

@@ -76,6 +76,12 @@ impl Runner for Script {
             }
             "put" => self.put(store, region, term, &word("name"), &word("value")),
             "split" => self.split(store, region, new, &word("name")),
+            "merge" => {
+                let told = self.cluster().node(store).merge(region, to);
+                self.writes.insert(format!("merge {region} into {to}"), told);
+                self.cluster().settle();
+                self.outcomes()
+            }
             "regions" => self.regions(),
             "oversized" => self.oversized(store, region),
             "get" => Ok(match self.cluster().node(store).value(word("name").as_bytes()) {
@@ -193,6 +199,10 @@ impl Script {
             }
             "imports" => Ok(format!("{:?}\n", self.cluster().node(store).engine.imports()?)),
             "records" => self.records(store, region),
+            "log-on-disk" => Ok(match self.cluster().bounds_on_disk(store, region) {
+                Some((first, last)) => format!("entries {first} to {last}\n"),
+                None => "no entries\n".to_owned(),
+            }),
             _ => Err(format!("unknown command {name}").into()),
         }
     }
@@ -262,6 +272,8 @@ impl Script {
             Liveness::Tombstone => "tombstone",
             Liveness::Applying(_) => "applying",
             Liveness::Leaving => "leaving",
+            Liveness::Merging(_) => "merging",
+            Liveness::Merged(_) => "merged",
         });
         let view = engine.view();
         let mut cursor = view.cursor(nokv_engine::Cf::Raw, KeyRange::ALL)?;

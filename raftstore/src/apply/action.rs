@@ -38,7 +38,7 @@ impl ApplyRound {
         for (waiter, fate) in self.fates {
             waiter.tell(fate);
         }
-        let mut reports = Vec::new();
+        let mut reports = self.reports;
         if !self.applied.is_empty() {
             reports.push(StoreMessage::Applied(self.applied));
         }
@@ -104,7 +104,14 @@ pub(crate) fn resume<E: Engine>(
 ) -> Result<RegionRecord, StoreError> {
     let region = record.region.clone();
     match &record.liveness {
-        Liveness::Normal | Liveness::Tombstone => Ok(record),
+        Liveness::Normal | Liveness::Merging(_) | Liveness::Tombstone => Ok(record),
+        Liveness::Merged(_) => {
+            // Its data is another's; what is left of its log goes.
+            if log.bounds(region.id)?.is_some() || log.state(region.id)?.is_some() {
+                log.write(&LogBatch { ops: vec![remove_log(log, &region)?], ..LogBatch::default() }, false)?;
+            }
+            Ok(record)
+        }
         Liveness::Applying(arrival) => {
             begin_log_anew(log, &region, arrival.apply)?;
             take_in(engine, &region, arrival)?;

@@ -11,6 +11,7 @@ use raft::eraftpb::{ConfChangeV2, Entry};
 
 use crate::RegionExt;
 use crate::entry::decode_members_context;
+use crate::merge::{Prepared, Source};
 use crate::records::{ApplyRecord, Liveness, RegionRecord};
 
 /// A change of a replica, told to the raft loop once it is in the engine.
@@ -34,6 +35,19 @@ pub enum Change {
     },
     /// An image's data is in the engine: the replica is what the image was of.
     Image,
+    /// The region is frozen, to be merged.
+    Prepared(Prepared, Region),
+    /// The region is frozen no more.
+    RolledBack(Region),
+    /// The next entry merges this region, whose replica here must be sealed first.
+    Awaits(Box<Source>),
+    /// The region took this one over.
+    Merged {
+        /// What it took.
+        source: Region,
+        /// What it is now.
+        region: Region,
+    },
 }
 
 /// Writes the records of a region that becomes several. Returns what is left of itself; `None` if the regions do not

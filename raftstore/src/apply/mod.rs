@@ -6,6 +6,7 @@
 
 mod action;
 mod change;
+mod merge;
 mod run;
 
 pub use action::Action;
@@ -21,7 +22,8 @@ use nokv_transport::{PeerId, RegionId, StoreId};
 use raft::eraftpb::{Entry, EntryType};
 
 use crate::entry::Payload;
-use crate::message::Waiter;
+use crate::merge::Prepared;
+use crate::message::{StoreMessage, Waiter};
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
 use crate::{RegionError, RegionExt, StoreError};
 use change::{apply_split, decode_members, put_members};
@@ -53,6 +55,13 @@ pub enum ApplyTask {
     Image(Arc<Region>, Arrival),
     /// An import is not needed.
     Discard(String),
+    /// The region waits for a source of its merge, which is sealed now.
+    Sealed {
+        /// The region.
+        target: RegionId,
+        /// The source.
+        source: RegionId,
+    },
     /// A replica is no more; its record says so already. Without data there is nothing to clear.
     Remove(RegionRecord),
 }
@@ -94,6 +103,8 @@ pub struct ApplyRound {
     pub fates: Vec<(Waiter, Result<(), RegionError>)>,
     /// For the raft loop, once the batch is written.
     pub applied: Vec<Applied>,
+    /// For the raft loop beside that.
+    pub reports: Vec<StoreMessage>,
     /// What is to be done to the engine then. It ends the round: nothing more may be added.
     pub action: Option<Action>,
 }
@@ -112,6 +123,10 @@ struct Replica {
     me: PeerId,
     /// This store's peer was removed by an applied entry: the entries behind it are not its business.
     removed: bool,
+    /// It is frozen, to be merged into another.
+    merging: Option<Prepared>,
+    /// It is about to take a source over that is not sealed yet.
+    parked: Option<merge::Parked>,
 }
 
 impl Applier {
@@ -123,7 +138,8 @@ impl Applier {
     /// Adds a replica as it stands on disk.
     pub fn insert(&mut self, region: Arc<Region>, record: ApplyRecord) {
         let me = PeerId(region.peer_on(self.store).map_or(0, |peer| peer.id));
-        self.replicas.insert(region.region_id(), Replica { region, record, me, removed: false });
+        let replica = Replica { region, record, me, removed: false, merging: None, parked: None };
+        self.replicas.insert(replica.region.region_id(), replica);
     }
 
     /// Adds what `task` does to `round`.
@@ -134,11 +150,9 @@ impl Applier {
         debug_assert!(round.action.is_none(), "an action ends its round");
         match task {
             ApplyTask::Insert(region, record) => self.insert(region, record),
-            ApplyTask::Entries(entries) => return self.apply_entries(entries, round),
-            ApplyTask::MakeImage(region) if self.replicas.get(&region).is_some_and(|replica| !replica.removed) => {
-                round.action = Some(Action::MakeImage(region));
-            }
-            ApplyTask::MakeImage(_) => {}
+            ApplyTask::Entries(entries) => return self.apply_or_queue(entries, round),
+            ApplyTask::MakeImage(region) => self.make_image(region, round),
+            ApplyTask::Sealed { target, source } => return self.unpark(target, source, round),
             ApplyTask::Image(region, arrival) => {
                 self.insert(region.clone(), arrival.apply);
                 round.action = Some(Action::TakeIn(Region::clone(&region), arrival));
@@ -155,18 +169,30 @@ impl Applier {
         Ok(())
     }
 
-    fn apply_entries(&mut self, task: CommittedEntries, round: &mut ApplyRound) -> Result<(), StoreError> {
+    fn apply_entries(
+        &mut self,
+        mut task: CommittedEntries,
+        sealed: Option<RegionId>,
+        round: &mut ApplyRound,
+    ) -> Result<(), StoreError> {
         let region_id = task.region_id;
         let replica = self
             .replicas
             .get_mut(&region_id)
             .ok_or(StoreError::Unreadable { region: region_id, what: "its apply state" })?;
         let before = replica.record;
-        let mut in_flight = task.in_flight.into_iter().peekable();
+        let mut in_flight = std::mem::take(&mut task.in_flight).into_iter().peekable();
         let mut changes = Vec::new();
-        for entry in &task.entries {
+        for (number, entry) in task.entries.iter().enumerate() {
             if replica.removed {
                 break;
+            }
+            if let Some(source) = replica.awaits(entry, sealed) {
+                changes.push(Change::Awaits(Box::new(source)));
+                task.entries.drain(..number);
+                task.in_flight = in_flight.collect();
+                replica.park(task, changes, round);
+                return Ok(());
             }
             let refused = replica.apply(entry, &mut round.batch, &mut changes)?;
             while let Some(proposed) = in_flight.next_if(|proposed| proposed.index <= entry.index) {
@@ -204,7 +230,7 @@ impl Replica {
         let mut refused = None;
         if entry.get_entry_type() != EntryType::EntryNormal {
             let (epoch, change, region) = decode_members(entry).ok_or_else(unreadable)?;
-            if epoch == self.region.epoch() {
+            if epoch == self.region.epoch() && self.merging.is_none() {
                 self.removed = !put_members(&self.region, &region, self.me, batch);
                 self.region = Arc::new(region.clone());
                 changes.push(Change::Members { change, region });
@@ -216,6 +242,17 @@ impl Replica {
         }
         match Payload::decode(&entry.data).ok_or_else(unreadable)? {
             Payload::Empty => {}
+            Payload::RollbackMerge { commit } => self.rollback_merge(commit, batch, changes),
+            // What is frozen stays as it is, and its log whole.
+            Payload::CutLog { .. } if self.merging.is_some() => {}
+            Payload::Write { .. }
+            | Payload::Split { .. }
+            | Payload::PrepareMerge { .. }
+            | Payload::CommitMerge { .. }
+                if self.merging.is_some() =>
+            {
+                refused = self.refuses();
+            }
             Payload::Write { epoch, batch: _ } if epoch.version != self.region.epoch().version => {
                 refused = Some(self.epoch_not_match());
             }
@@ -231,6 +268,16 @@ impl Replica {
             Payload::Split { epoch, .. } if epoch != self.region.epoch() => refused = Some(self.epoch_not_match()),
             Payload::Split { regions, .. } => {
                 self.region = apply_split(&self.region, regions, batch, changes).ok_or_else(unreadable)?;
+            }
+            Payload::PrepareMerge { epoch, .. } if epoch != self.region.epoch() => {
+                refused = Some(self.epoch_not_match());
+            }
+            Payload::PrepareMerge { min_index, target, .. } => {
+                let prepared = Prepared { target, min_index, commit: entry.index };
+                refused = self.prepare_merge(prepared, batch, changes);
+            }
+            Payload::CommitMerge { epoch, source } => {
+                refused = self.commit_merge(epoch, source.region, batch, changes);
             }
         }
         (self.record.applied_index, self.record.applied_term) = (entry.index, entry.term);

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use nokv_engine::{Cf, LogOp, raft_keys};
 use protobuf::Message as _;
 use raft::eraftpb::{Message, MessageType, Snapshot};
 use raft::{ProgressState, SnapshotStatus};
@@ -10,12 +11,16 @@ use raft::{ProgressState, SnapshotStatus};
 use super::Peer;
 use crate::apply::ApplyTask;
 use crate::image::{ArrivedImage, Image, ImageOrder};
+use crate::merge::Successor;
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
 use crate::round::Round;
 use crate::{MonotonicTime, RegionExt, StoreError};
 
 /// How far the log may outgrow its bound while an image is on its way: cut further, and that image is for nothing.
 const PATIENCE_WITH_IMAGES: u64 = 4;
+
+/// How long an image waits for replicas that it overlaps, which are merged, or to be split.
+const IMAGE_WAITS_TICKS_MAX: usize = 50;
 
 /// A leader's image.
 #[derive(Debug, Default)]
@@ -91,8 +96,19 @@ impl Peer {
 
     /// Keeps an image that has arrived until it can be restored. Returns the one that is not needed: another, or this.
     pub fn keep_image(&mut self, image: ArrivedImage) -> Option<ArrivedImage> {
+        self.image_waits_ticks = 0;
         let is_ours = image.message.to_peer.is_some_and(|to| to.id == self.me.id) && self.dying.is_none();
         if is_ours { self.arrived.replace(image) } else { Some(image) }
+    }
+
+    /// An image that others have to make room for waits on. Returns it once it has waited too long.
+    pub fn hold_image(&mut self, image: ArrivedImage) -> Option<ArrivedImage> {
+        if self.image_waits_ticks > IMAGE_WAITS_TICKS_MAX {
+            self.image_waits_ticks = 0;
+            return Some(image);
+        }
+        self.arrived = Some(image);
+        None
     }
 
     /// The image that has arrived, once everything that was committed before it is applied.
@@ -131,6 +147,17 @@ impl Peer {
         if self.has_data() {
             clear.push((self.region.start_key.clone(), self.region.end_key.clone()));
         }
+        let successor = Successor { region: image.region.region_id(), version: image.region.epoch().version };
+        for sealed in &self.merging.sealed {
+            clear.push((sealed.region.start_key.clone(), sealed.region.end_key.clone()));
+            let (group, first, last) = (sealed.region.id, sealed.log_first, sealed.log_last);
+            round.log.ops.push(LogOp::Remove { group, first, last });
+            let record = RegionRecord { liveness: Liveness::Merged(successor), region: sealed.region.clone() };
+            record.put(&mut round.log.data);
+            round.log.data.delete(Cf::Raft, &raft_keys::apply_state_key(group));
+        }
+        self.thaw();
+        self.gate.begin_anew(image.region.epoch());
         let apply = ApplyRecord::at(metadata.index, metadata.term);
         let arrival = Arrival { import: image.import, clear, apply };
         let liveness = Liveness::Applying(arrival.clone());

@@ -9,6 +9,7 @@ use super::Peer;
 use crate::RegionExt;
 use crate::apply::{ApplyTask, leaving};
 use crate::gate::{GateState, Role};
+use crate::merge::Successor;
 use crate::records::{Liveness, RegionRecord};
 use crate::round::Round;
 
@@ -17,15 +18,28 @@ use crate::round::Round;
 pub(super) struct Dying {
     /// The region as of its removal, as far as is known.
     region: Region,
-    /// The entry that removed it is applied: what is behind that does not count.
-    at_once: bool,
+    end: End,
+}
+
+/// When it goes, and what of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// At once: the entry that removed it is applied, and what is behind that does not count.
+    Removed,
+    /// Once everything that was handed to apply is applied.
+    RemovedWhenDrained,
+    /// Not yet: its target is about to take its place.
+    Sealed,
+    /// At once; its data is another region's.
+    Merged(Successor),
 }
 
 impl Peer {
     /// From now on it takes part in nothing. `at_once` if an applied entry removed it.
     pub fn die(&mut self, region: Region, at_once: bool) {
         slog::info!(self.logger, "this replica was removed"; "conf_ver" => region.epoch().conf_ver);
-        self.dying = Some(Dying { region, at_once });
+        let end = if at_once { End::Removed } else { End::RemovedWhenDrained };
+        self.dying = Some(Dying { region, end });
         self.step_aside();
     }
 
@@ -43,15 +57,44 @@ impl Peer {
 
     /// Whether it is dying, and nothing is left to apply.
     pub fn may_leave(&self) -> bool {
-        self.dying.as_ref().is_some_and(|dying| dying.at_once || self.handed_index == self.applied_index)
+        self.dying.as_ref().is_some_and(|dying| match dying.end {
+            End::Removed | End::Merged(_) => true,
+            End::RemovedWhenDrained => self.handed_index == self.applied_index,
+            End::Sealed => false,
+        })
+    }
+
+    /// From now on it takes part in nothing, and stays until its target has its place.
+    pub(super) fn set_sealed(&mut self) {
+        if self.dying.is_none() {
+            self.dying = Some(Dying { region: self.region.as_ref().clone(), end: End::Sealed });
+            self.step_aside();
+        }
+    }
+
+    /// Its target does not need its place: it takes part again.
+    pub fn unseal(&mut self) {
+        if self.dying.take_if(|dying| dying.end == End::Sealed).is_some() {
+            self.merging.claim = None;
+        }
+    }
+
+    pub(super) fn end_merged(&mut self, successor: Successor) {
+        self.dying = Some(Dying { region: self.region.as_ref().clone(), end: End::Merged(successor) });
+        self.step_aside();
     }
 
     /// Adds to the round what is left to do for a dying peer: its log goes with the round's synced write, its data
     /// after it. Returns its record. It must not be used any more.
     pub fn leave(mut self, round: &mut Round) -> RegionRecord {
         self.step_aside();
-        let region = self.dying.take().map_or_else(|| Region::clone(&self.region), |dying| dying.region);
-        let record = if self.has_data() {
+        let (region, end) = match self.dying.take() {
+            Some(dying) => (dying.region, dying.end),
+            None => (Region::clone(&self.region), End::Removed),
+        };
+        let record = if let End::Merged(successor) = end {
+            RegionRecord { liveness: Liveness::Merged(successor), region }
+        } else if self.has_data() {
             // The range is this replica's own, whatever the others did to theirs since.
             let (start_key, end_key) = (self.region.start_key.clone(), self.region.end_key.clone());
             leaving(&Region { start_key, end_key, ..region }, Some(self.me))

@@ -52,7 +52,7 @@ impl Peer {
         Ok(self.raw.raft.raft_log.last_index())
     }
 
-    fn why_no_change(&self) -> Option<&'static str> {
+    pub(super) fn why_no_change(&self) -> Option<&'static str> {
         if self.raw.raft.lead_transferee.is_some() {
             return Some("its leader hands over; ask the new one");
         }
@@ -64,6 +64,7 @@ impl Peer {
         if !self.leads() {
             return Err(self.not_leader());
         }
+        self.check_not_merging()?;
         if request.epoch != self.region.epoch() {
             return Err(RegionError::EpochNotMatch { current: vec![self.region.as_ref().clone()] });
         }

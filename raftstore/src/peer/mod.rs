@@ -2,17 +2,23 @@
 //! takes what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
 //!
 //! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `observe` (role or leader changed), `ready` (effects
-//! out), `applied`, `split`, `transfer`, `image`, `members`, `progress`, `leave`.
+//! out), `applied`, `split`, `transfer`, `image`, `members`, `progress`, `leave`; `merge` with `prepare_merge`,
+//! `commit_merge`, `rollback_merge` and `seal`.
 
 mod applied;
+mod commit_merge;
 mod image;
 mod leave;
 mod members;
+mod merge;
 mod observe;
 mod progress;
+mod prepare_merge;
 mod propose;
 mod read;
 mod ready;
+mod rollback_merge;
+mod seal;
 mod split;
 mod step;
 mod tick;
@@ -37,6 +43,7 @@ use crate::{Config, MonotonicTime, RegionExt, StoreError};
 
 pub use members::farewell;
 pub use ready::is_first_contact;
+pub use rollback_merge::TargetSeen;
 pub use step::Addressed;
 
 /// A replica.
@@ -87,6 +94,9 @@ pub struct Peer {
     /// The index of an image in the round under way.
     restored_to: Option<u64>,
     dying: Option<leave::Dying>,
+    merging: merge::Merging,
+    /// Ticks for which an image has waited for others to make room.
+    image_waits_ticks: usize,
     logger: slog::Logger,
 }
 
@@ -175,6 +185,8 @@ impl Peer {
             restoring: None,
             restored_to: None,
             dying: None,
+            merging: merge::Merging::default(),
+            image_waits_ticks: 0,
             logger,
         })
     }
@@ -199,9 +211,9 @@ impl Peer {
         &self.gate
     }
 
-    /// Whether raft believes that it leads.
+    /// Whether raft believes that it leads. A peer on its way out leads nobody.
     pub fn leads(&self) -> bool {
-        self.raw.raft.state == raft::StateRole::Leader
+        self.raw.raft.state == raft::StateRole::Leader && self.dying.is_none()
     }
 
     /// The newest epoch that this peer has applied or, as long as it waits for its first image, heard of.

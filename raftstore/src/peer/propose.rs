@@ -23,6 +23,7 @@ impl Peer {
         if !self.leads() {
             return Err(self.not_leader());
         }
+        self.check_not_merging()?;
         if proposal.term != self.term() {
             return Err(RegionError::StaleCommand);
         }
@@ -102,7 +103,7 @@ impl Peer {
     /// Proposes to cut the log once all replicas hold more than the slack beyond its beginning, or once it has
     /// outgrown its bounds: then whoever has not got it gets an image.
     pub(super) fn propose_log_cut(&mut self) {
-        if !self.leads() || self.raw.raft.lead_transferee.is_some() {
+        if !self.leads() || self.raw.raft.lead_transferee.is_some() || self.merging.prepared.is_some() {
             return;
         }
         let truncated = self.raw.store().truncated_index();

@@ -44,10 +44,12 @@ struct Confirmed {
 impl Peer {
     /// Takes a read in, or tells it at once where the leader is.
     pub fn read(&mut self, request: ReadRequest) {
-        if self.leads() {
-            self.reads.new.push(request);
-        } else {
-            let _ = request.done.send(Err(self.not_leader()));
+        let refused = if self.leads() { self.check_not_merging().err() } else { Some(self.not_leader()) };
+        match refused {
+            None => self.reads.new.push(request),
+            Some(error) => {
+                let _ = request.done.send(Err(error));
+            }
         }
     }
 

@@ -41,6 +41,7 @@ impl Peer {
         if !self.leads() {
             return Err(self.not_leader());
         }
+        self.check_not_merging()?;
         if request.epoch != self.region.epoch() {
             return Err(RegionError::EpochNotMatch { current: vec![self.region.as_ref().clone()] });
         }

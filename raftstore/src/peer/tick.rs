@@ -17,6 +17,7 @@ impl Peer {
             return;
         }
         self.quiet_ticks += 1;
+        self.image_waits_ticks += usize::from(self.arrived.is_some());
         self.draw_timeout();
         self.raw.tick();
         self.tick_reads(now);

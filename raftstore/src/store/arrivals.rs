@@ -14,6 +14,9 @@ use crate::{MonotonicTime, StoreError};
 impl Store {
     pub(super) fn raft_message(&mut self, message: RaftMessage, now: MonotonicTime) -> Result<(), StoreError> {
         let region = RegionId(message.region_id);
+        if self.extra(&message) {
+            return Ok(());
+        }
         let Some(peer) = self.wake(region) else {
             return self.message_to_nobody(region, message, now);
         };
@@ -50,6 +53,11 @@ impl Store {
             && to.id <= buried.peer.0
         {
             let shown = message.region_epoch.unwrap_or_default();
+            if let (Some(from), Some(merged)) = (message.from_peer, buried.merged) {
+                let (store, answer) = farewell(region.0, to, from, shown);
+                self.outbox.push((store, RaftMessage { merge_target: Some(Box::new(merged.to_region())), ..answer }));
+                return Ok(());
+            }
             if let Some(from) = message.from_peer.filter(|_| shown.conf_ver < buried.conf_ver) {
                 // It does not know how its group went on, and may be as dead as the peer that it wrote to.
                 let epoch = RegionEpoch { conf_ver: buried.conf_ver, ..shown };
@@ -57,8 +65,15 @@ impl Store {
             }
             return Ok(());
         }
+        if message.message.is_empty() {
+            // It only asks whether the peer is here.
+            return Ok(());
+        }
         let contact = Message::parse_from_carllerche_bytes(&message.message).is_ok_and(|raft| is_first_contact(&raft));
         if !contact || !self.context.gates.admit(region, &message.start_key, &message.end_key) {
+            if contact {
+                self.claim_for_contact(region, &message);
+            }
             self.keep_early(region, message);
             return Ok(());
         }

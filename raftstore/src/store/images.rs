@@ -6,6 +6,7 @@ use nokv_transport::{PeerId, RegionId};
 use super::Store;
 use crate::apply::ApplyTask;
 use crate::image::ArrivedImage;
+use crate::merge::Successor;
 use crate::peer::Peer;
 use crate::round::Round;
 use crate::{MonotonicTime, RegionExt, StoreError};
@@ -30,22 +31,33 @@ impl Store {
     }
 
     /// Everything before an image is applied: its peer restores it, unless another region here owns a part of its
-    /// range.
-    pub(super) fn restore(&mut self, image: ArrivedImage) -> Result<(), StoreError> {
+    /// range. That one is asked to give way, if it is merged; the image waits for that a while.
+    pub(super) fn restore(&mut self, image: ArrivedImage) -> Result<Option<Successor>, StoreError> {
         let region = image.region.region_id();
-        let Some(peer) = self.peers.get_mut(&region) else { return Ok(()) };
-        let had_data = peer.has_data();
-        if !self.context.gates.admit(region, &image.region.start_key, &image.region.end_key) {
-            slog::info!(self.context.logger, "an image overlaps another region; dropped"; "region" => region.0);
-            self.discard(Some(image));
-            return Ok(());
+        let Some(peer) = self.peers.get_mut(&region) else { return Ok(None) };
+        let (had_data, sealed) = (peer.has_data(), peer.sealed_sources());
+        let successor = Successor { region, version: image.region.epoch().version };
+        let gates = self.context.gates.clone();
+        if successor.version < gates.version_at_least(region)
+            || !gates.admit_over(region, &image.region.start_key, &image.region.end_key, &sealed)
+        {
+            if let Some(image) = self.claim_for_image(image, &sealed) {
+                slog::info!(self.context.logger, "an image overlaps another region; dropped"; "region" => region.0);
+                self.discard(Some(image));
+                self.release_sealed(region, None);
+            }
+            return Ok(None);
         }
         let unused = peer.step_image(image)?;
         if unused.is_some() && had_data {
             self.context.gates.end_coming(region);
         }
+        let restores = unused.is_none();
+        if !restores {
+            self.release_sealed(region, None);
+        }
         self.discard(unused);
-        Ok(())
+        Ok(restores.then_some(successor))
     }
 
     /// An image's data is in the engine: request threads may see the region.

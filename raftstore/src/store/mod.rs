@@ -4,6 +4,7 @@
 mod arrivals;
 mod changes;
 mod images;
+mod merges;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,6 +77,7 @@ impl Store {
             peer.tick(now);
             self.dirty.insert(*region);
         }
+        self.tick_merges();
         self.drop_forgotten();
     }
 
@@ -112,6 +114,20 @@ impl Store {
             StoreMessage::ChangeMembers(request, waiter) => {
                 self.with_peer(request.region_id, waiter, |peer, waiter| peer.propose_members(&request, waiter));
             }
+            StoreMessage::Merge(request, waiter) => self.merge(&request, waiter),
+            StoreMessage::CommitMerge(order) => {
+                if let Some(peer) = self.wake(order.target) {
+                    peer.propose_commit_merge(&order);
+                }
+            }
+            StoreMessage::Claim(claim) => self.claimed(*claim)?,
+            StoreMessage::Sealed { target, sealed, by_log } => self.source_sealed(target, *sealed, by_log),
+            StoreMessage::Unseal(source) => {
+                if let Some(peer) = self.wake(source) {
+                    peer.unseal();
+                }
+            }
+            StoreMessage::Merged(source, successor) => self.source_merged(source, successor),
             StoreMessage::Image(image) => self.image_arrived(*image, now)?,
             StoreMessage::ImageMade { region, image } => {
                 if let Some(peer) = self.wake(region) {
@@ -167,16 +183,22 @@ impl Store {
     }
 
     fn collect_from(&mut self, region: RegionId, now: MonotonicTime, round: &mut Round) -> Result<(), StoreError> {
+        self.seal_if_due(region);
         let Some(peer) = self.peers.get_mut(&region) else { return Ok(()) };
         if peer.may_leave() {
             self.bury(region, round);
             return Ok(());
         }
-        if let Some(image) = peer.take_due_image() {
-            self.restore(image)?;
-        }
+        let restores = match peer.take_due_image() {
+            Some(image) => self.restore(image)?,
+            None => None,
+        };
         let Some(peer) = self.peers.get_mut(&region) else { return Ok(()) };
         peer.collect(now, round)?;
+        if let Some(successor) = restores {
+            self.release_sealed(region, Some(successor));
+        }
+        let Some(peer) = self.peers.get_mut(&region) else { return Ok(()) };
         if peer.wants_image() {
             self.order_image(region, round);
         }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nokv_engine::MemoryEngine;
+use nokv_engine::{MemoryEngine, RaftLog as _, SharedRaftLog};
 use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_raftstore::{Clock, Config, MonotonicTime};
 use nokv_transport::StoreId;
@@ -78,6 +78,12 @@ impl Cluster {
         let slot = self.slot(store);
         slot.node = None;
         slot.engine = slot.engine.crash(keep);
+    }
+
+    /// First and last entry of a region's log on a store's disk, whether the store is up or not.
+    pub fn bounds_on_disk(&mut self, store: u64, region: u64) -> Option<(u64, u64)> {
+        let log = SharedRaftLog::new(self.slot(store).engine.clone());
+        log.bounds(region).expect("a sound disk")
     }
 
     /// Writes of a store that a crash could lose.

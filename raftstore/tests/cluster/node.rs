@@ -12,7 +12,7 @@ use nokv_raftstore::handle::RegionView;
 use nokv_raftstore::message::{ReadRequest, StoreMessage, Waiter};
 use nokv_raftstore::round::Round;
 use nokv_raftstore::{
-    Config, LoopParts, MemberChange, MembersRequest, MonotonicTime, NewRegion, Proposal, Raftstore, RegionDigest,
+    Config, LoopParts, MemberChange, MembersRequest, MergeRequest, MonotonicTime, NewRegion, Proposal, Raftstore, RegionDigest,
     RegionError, RegionExt, RequestContext, Role, SplitRequest, StoreError, bootstrap, digest, open,
 };
 use nokv_transport::memory::{MemoryEndpoint, MemoryNetwork};
@@ -174,6 +174,20 @@ impl Node {
         let new = NewRegion { id: RegionId(new), start_key: key.to_vec().into(), peer_ids };
         let request = SplitRequest { region_id: RegionId(region), epoch: state.region.epoch(), new: vec![new] };
         self.send(StoreMessage::Split(request, waiter));
+        told
+    }
+
+    /// Proposes to merge `source` into `target`, under the epochs that the gates show.
+    pub fn merge(&mut self, source: u64, target: u64) -> Receiver<Result<(), RegionError>> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        let epoch = |region| self.find(region).map(|status| status.state.region.epoch()).unwrap_or_default();
+        let request = MergeRequest {
+            source: RegionId(source),
+            source_epoch: epoch(source),
+            target: RegionId(target),
+            target_epoch: epoch(target),
+        };
+        self.send(StoreMessage::Merge(request, waiter));
         told
     }
 

@@ -67,9 +67,8 @@ impl Gates {
     pub(crate) fn blockers(&self, region: RegionId, start: &Bytes, end: &Bytes) -> Vec<RegionId> {
         let table = self.table().read();
         let wanted = KeyRange::new(start, end);
-        let blocks = |(id, gate): &(&RegionId, &Arc<Gate>)| {
-            **id != region && overlap(gate.state().region.range(), wanted)
-        };
+        let blocks =
+            |(id, gate): &(&RegionId, &Arc<Gate>)| **id != region && overlap(gate.state().region.range(), wanted);
         table.gates.iter().filter(blocks).map(|(id, _)| *id).collect()
     }
 

@@ -233,8 +233,8 @@ impl<E: Engine> Raftstore<E> {
     /// both are one on this store. Until then, and while that is undecided, the source serves nobody.
     ///
     /// # Errors
-    /// [`RegionError::MergeRefused`] with a reason, also if it was rolled back; [`RegionError::StaleCommand`] = it may or
-    /// may not happen; every other = it did not.
+    /// [`RegionError::MergeRefused`] with a reason, also if it was rolled back; [`RegionError::StaleCommand`] = it may
+    /// or may not happen; every other = it did not.
     pub async fn merge(&self, request: MergeRequest) -> Result<(), RegionError> {
         let (waiter, told) = Waiter::new(Box::new(()));
         self.mailbox(request.source).offer(StoreMessage::Merge(request, waiter))?;

@@ -82,26 +82,25 @@ pub fn open<E: Engine>(
     let view = engine.view();
     for (id, record) in regions {
         let prepared = match record.liveness {
-            Liveness::Tombstone => {
-                gates.bury(&record.region, store);
+            Liveness::Tombstone => Err(None),
+            Liveness::Merged(successor) => Err(Some(successor)),
+            Liveness::Merging(prepared) => Ok(Some(prepared)),
+            Liveness::Normal | Liveness::Applying(_) | Liveness::Leaving => Ok(None),
+        };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(merged) => {
+                gates.bury_merged(&record.region, store, merged);
                 continue;
             }
-            Liveness::Merged(successor) => {
-                gates.bury_merged(&record.region, store, Some(successor));
-                continue;
-            }
-            Liveness::Merging(prepared) => Some(prepared),
-            _ => None,
         };
         let apply = ApplyRecord::load(&view, id)?;
         let slot = home_loop(id, config.raft_loops);
         let mut peer = Peer::load(&PeerContext { slot, ..context.clone() }, record.region, &apply, now)?;
         if let Some((peers, applier)) = sets.get_mut(slot) {
             applier.insert(peer.region().clone(), apply);
-            if let Some(prepared) = prepared {
-                applier.resume_merge(id, prepared.clone());
-                peer.resume_merge(prepared);
-            }
+            prepared.iter().for_each(|prepared| applier.resume_merge(id, prepared.clone()));
+            prepared.into_iter().for_each(|prepared| peer.resume_merge(prepared));
             peers.push(peer);
         }
     }

@@ -76,12 +76,6 @@ impl Runner for Script {
             }
             "put" => self.put(store, region, term, &word("name"), &word("value")),
             "split" => self.split(store, region, new, &word("name")),
-            "merge" => {
-                let told = self.cluster().node(store).merge(region, to);
-                self.writes.insert(format!("merge {region} into {to}"), told);
-                self.cluster().settle();
-                self.outcomes()
-            }
             "regions" => self.regions(),
             "oversized" => self.oversized(store, region),
             "get" => Ok(match self.cluster().node(store).value(word("name").as_bytes()) {
@@ -187,6 +181,12 @@ impl Script {
             "join" => {
                 self.cluster().join(store);
                 Ok(String::new())
+            }
+            "merge" => {
+                let told = self.cluster().node(store).merge(region, to);
+                self.writes.insert(format!("merge {region} into {to}"), told);
+                self.cluster().settle();
+                self.outcomes()
             }
             "images" => Ok(format!("{} images begun\n", self.cluster().node(store).images_begun)),
             "await-image" => self.await_image(store),

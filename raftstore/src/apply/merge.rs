@@ -1,5 +1,6 @@
-//! What entries of a merge do. The source's freezes it; the target's takes it over, and waits until the source's replica
-//! on this store is sealed. Other regions go on meanwhile: what is committed behind it in the target's log waits in line.
+//! What entries of a merge do. The source's freezes it; the target's takes it over, and waits until the source's
+//! replica on this store is sealed. Other regions go on meanwhile: what is committed behind it in the target's log
+//! waits in line.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -33,11 +34,7 @@ impl Applier {
         }
     }
 
-    pub(super) fn apply_or_queue(
-        &mut self,
-        task: CommittedEntries,
-        round: &mut ApplyRound,
-    ) -> Result<(), StoreError> {
+    pub(super) fn apply_or_queue(&mut self, task: CommittedEntries, round: &mut ApplyRound) -> Result<(), StoreError> {
         if let Some(parked) = self.replicas.get_mut(&task.region_id).and_then(|replica| replica.parked.as_mut()) {
             parked.tasks.push_back(task);
             return Ok(());

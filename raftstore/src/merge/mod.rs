@@ -17,13 +17,14 @@
 //!     v                                                             v
 //!   gone: log and peer removed, data stays                        serves both, version = max + 1
 //!
-//!   back:  prepared ── the target's epoch moved on and it has not taken the source ──► RollbackMerge: version + 1, serves
+//!   back:  prepared ── the target's epoch moved on without it ──► RollbackMerge: version + 1, serves again
 //! ```
 //!
 //! Why a rollback can never meet a commit: the target takes the source only while it has the epoch that the source
 //! named. So a target that left this epoch while the source lived on beside it never will. A store knows that of its
-//! target if it saw the epoch pass by entries (an image may hide a merge and a later split); then its word alone counts.
-//! If no store saw it, the source's leader waits until all members say that their source lives and their target is past.
+//! target if it saw the epoch pass by entries (an image may hide a merge and a later split); then its word alone
+//! counts. If no store saw it, the source's leader waits until all members say that their source lives and their
+//! target is past. There is no giving up by time: whether the merge is decided, only the target's log can tell.
 //!
 //! A store that was away finds its way by the target's log, as above; or its source peer learns from the others' records
 //! that the region was merged (`merge_target` in their answer), and gives way to the target's image. It never goes as

@@ -22,11 +22,7 @@ impl Peer {
         let whole = entries.len() as u64 == behind - first && self.raw.store().first_index().ok()? <= first;
         let region = self.region.as_ref().clone();
         let source = Source { region, commit: prepared.commit, before_term, entries };
-        whole.then(|| CommitOrder {
-            target: RegionId(prepared.target.id),
-            epoch: prepared.target.epoch(),
-            source,
-        })
+        whole.then(|| CommitOrder { target: RegionId(prepared.target.id), epoch: prepared.target.epoch(), source })
     }
 
     /// As target: takes the source over if this peer leads and has the epoch that the source named. If the proposal is

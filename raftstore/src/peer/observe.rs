@@ -32,7 +32,8 @@ impl Peer {
     /// Opens the gate as far as the lease goes, or keeps it closed.
     pub(super) fn publish_lease(&mut self) {
         let caught_up = self.caught_up_with_term() || nokv_engine::is_planted("read before the own term is applied");
-        let open = self.leads() && caught_up && self.closed_until <= self.applied_index && self.merging.prepared.is_none();
+        let open =
+            self.leads() && caught_up && self.closed_until <= self.applied_index && self.merging.prepared.is_none();
         let until = if open { self.lease.until() } else { crate::MonotonicTime::default() };
         if self.gate.lease_until() != until {
             self.gate.set_lease(until);

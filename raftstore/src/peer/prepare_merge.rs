@@ -54,9 +54,7 @@ impl Peer {
         let refused = self.why_no_change().or_else(|| why_not(&self.region, &target));
         match refused.map_or_else(|| self.first_missing(), Err) {
             Ok(min_index) => Ok((target, min_index)),
-            Err(reason) => {
-                Err(RegionError::MergeRefused { region: self.region_id(), reason: reason.to_owned() })
-            }
+            Err(reason) => Err(RegionError::MergeRefused { region: self.region_id(), reason: reason.to_owned() }),
         }
     }
 

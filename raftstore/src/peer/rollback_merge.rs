@@ -1,5 +1,5 @@
-//! A prepared source whose target went another way serves again. Each member tells the leader what it sees of the target
-//! on its store; `merge` says why that is enough to know.
+//! A prepared source whose target went another way serves again. Each member tells the leader what it sees of the
+//! target on its store; `merge` says why that is enough to know.
 
 use nokv_proto::metapb::RegionEpoch;
 use nokv_proto::raft_serverpb::{ExtraMessage, ExtraMessageType, RaftMessage};
@@ -22,8 +22,8 @@ pub enum TargetSeen {
 }
 
 impl TargetSeen {
-    /// What a target's replica with `now`, all of whose changes since `known_since` came by its log, is to a source that
-    /// waits for `wanted` and still lives beside it.
+    /// What a target's replica with `now`, all of whose changes since `known_since` came by its log, is to a source
+    /// that waits for `wanted` and still lives beside it.
     pub fn of(wanted: RegionEpoch, now: RegionEpoch, known_since: RegionEpoch) -> Self {
         let beyond = |epoch: RegionEpoch| epoch.version > wanted.version || epoch.conf_ver > wanted.conf_ver;
         match (beyond(now), beyond(known_since)) {

@@ -86,8 +86,8 @@ impl Store {
         Ok(())
     }
 
-    /// A region took its neighbour over: it shows both ranges before the neighbour's peer goes, so that to whoever wants
-    /// a range, it is never free.
+    /// A region took its neighbour over: it shows both ranges before the neighbour's peer goes, so that to whoever
+    /// wants a range, it is never free.
     fn took_over(&mut self, source: &Region, region: &Region) {
         let id = region.region_id();
         if let Some(peer) = self.wake(id) {

@@ -1,5 +1,6 @@
 //! Where the two regions of a merge meet: on each store the source offers itself to its target, the target claims the
-//! source's place, and what is merged goes. Each may belong to another raft loop, so they only leave each other messages.
+//! source's place, and what is merged goes. Each may belong to another raft loop, so they only leave each other
+//! messages.
 
 use nokv_proto::raft_serverpb::{ExtraMessageType, RaftMessage};
 use nokv_transport::RegionId;

@@ -12,8 +12,8 @@ use nokv_raftstore::handle::RegionView;
 use nokv_raftstore::message::{ReadRequest, StoreMessage, Waiter};
 use nokv_raftstore::round::Round;
 use nokv_raftstore::{
-    Config, LoopParts, MemberChange, MembersRequest, MergeRequest, MonotonicTime, NewRegion, Proposal, Raftstore, RegionDigest,
-    RegionError, RegionExt, RequestContext, Role, SplitRequest, StoreError, bootstrap, digest, open,
+    Config, LoopParts, MemberChange, MembersRequest, MergeRequest, MonotonicTime, NewRegion, Proposal, Raftstore,
+    RegionDigest, RegionError, RegionExt, RequestContext, Role, SplitRequest, StoreError, bootstrap, digest, open,
 };
 use nokv_transport::memory::{MemoryEndpoint, MemoryNetwork};
 use nokv_transport::{ImageSource, Network, PeerId, RegionId, StoreId};

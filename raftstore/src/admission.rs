@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nokv_engine::KeyRange;
-use nokv_proto::metapb::Region;
+use nokv_proto::metapb::{Peer, Region};
 use nokv_transport::{PeerId, RegionId, StoreId};
 
 use crate::gate::{Gate, Gates};
-use crate::merge::Successor;
+use crate::merge::{Fate, Successor};
 use crate::{RegionError, RegionExt};
 
 /// What is known beside the regions that live here.
@@ -22,17 +22,33 @@ pub(crate) struct Admissions {
     leaving: BTreeMap<RegionId, (Bytes, Bytes)>,
     /// Removed replicas: the peer, and the membership's version that it was removed with.
     buried: BTreeMap<RegionId, Buried>,
+    /// Into what regions were merged that had a peer here, and who their members were.
+    merged: BTreeMap<RegionId, (Successor, Vec<Peer>)>,
+    /// What became of regions that still have a peer here, which does not know by itself.
+    fates: BTreeMap<RegionId, Fate>,
 }
 
 /// A peer of this store that must never come back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buried {
     /// Its id; ids below are as dead.
     pub peer: PeerId,
     /// The members' version by which it was known to be removed.
     pub conf_ver: u64,
-    /// Into what its region was merged, if that is why.
-    pub merged: Option<Successor>,
+    /// The other members then; empty if that is not known.
+    pub members: Vec<PeerId>,
+}
+
+impl Buried {
+    fn of(region: &Region, me: PeerId) -> Self {
+        let others = region.peers.iter().map(|peer| PeerId(peer.id)).filter(|peer| *peer != me);
+        Self { peer: me, conf_ver: region.epoch().conf_ver, members: others.collect() }
+    }
+
+    /// Whether a peer that shows this members' version was removed as well, as far as is surely known.
+    pub(crate) fn outlives(&self, peer: PeerId, conf_ver: u64) -> bool {
+        conf_ver < self.conf_ver && !self.members.is_empty() && !self.members.contains(&peer)
+    }
 }
 
 impl Gates {
@@ -84,7 +100,7 @@ impl Gates {
         table.gates.remove(&id);
         table.admissions.coming.remove(&id);
         table.admissions.leaving.insert(id, (region.start_key.clone(), region.end_key.clone()));
-        table.admissions.bury(id, Buried { peer: me, conf_ver: region.epoch().conf_ver, merged: None });
+        table.admissions.bury(id, Buried::of(region, me));
     }
 
     /// The data of a removed replica is gone.
@@ -100,55 +116,82 @@ impl Gates {
     /// The same; `merged` if the region is merged, and its data another's from now on: its gate goes.
     pub(crate) fn bury_merged(&self, region: &Region, store: StoreId, merged: Option<Successor>) {
         let Some(me) = region.peer_on(store) else { return };
-        let buried = Buried { peer: PeerId(me.id), conf_ver: region.epoch().conf_ver, merged };
+        let buried = Buried::of(region, PeerId(me.id));
         let mut table = self.table().write();
-        if merged.is_some() {
-            table.gates.remove(&region.region_id());
+        let id = region.region_id();
+        if let Some(successor) = merged {
+            table.gates.remove(&id);
+            table.admissions.merged.insert(id, (successor, region.peers.clone()));
         }
-        table.admissions.coming.remove(&region.region_id());
-        table.admissions.bury(region.region_id(), buried);
+        table.admissions.coming.remove(&id);
+        table.admissions.bury(id, buried);
     }
 
-    /// The replica goes for its region was merged elsewhere: from now on this store can tell.
-    pub(crate) fn remember_merged(&self, region: &Region, store: StoreId, merged: Option<Successor>) {
-        let Some(me) = region.peer_on(store) else { return };
-        let buried = Buried { peer: PeerId(me.id), conf_ver: region.epoch().conf_ver, merged };
-        self.table().write().admissions.bury(region.region_id(), buried);
+    /// Another store said what became of a region that has a peer here.
+    pub(crate) fn note_fate(&self, region: RegionId, fate: &Fate) {
+        self.table().write().admissions.fates.insert(region, fate.clone());
+    }
+
+    /// Whether all that lives here in `start..end` is known to be merged into `region`, up to this version. If not, one
+    /// of them may yet give birth to it here, and its log then needs those that were merged into it.
+    pub(crate) fn only_merged_block(&self, region: RegionId, version: u64, start: &Bytes, end: &Bytes) -> bool {
+        let blockers = self.blockers(region, start, end);
+        let table = self.table().read();
+        let fates = &table.admissions.fates;
+        blockers.iter().all(|blocker| fates.get(blocker).is_some_and(|fate| fate.leads_to(region, version)))
+    }
+
+    /// The replica goes because its region was merged elsewhere: from now on this store can tell.
+    pub(crate) fn remember(&self, region: RegionId, fate: &Fate) {
+        self.table().write().admissions.merged.insert(region, (fate.first, fate.members.clone()));
+    }
+
+    /// What to tell a peer on the store `asks` of a region that was merged.
+    pub(crate) fn fate(&self, region: RegionId, asks: StoreId) -> Option<Fate> {
+        let table = self.table().read();
+        let merged = &table.admissions.merged;
+        let (first, members) = merged.get(&region)?.clone();
+        let mut fate = Fate { members, first, later: Vec::new(), absent: false };
+        let mut last = first;
+        // Versions only rise along the way, so that it ends.
+        while let Some((next, _)) = merged.get(&last.region).filter(|(next, _)| next.version > last.version) {
+            fate.later.push(*next);
+            last = *next;
+        }
+        let lives = table.gates.get(&last.region).map(|gate| gate.state().region.clone());
+        fate.absent = lives.is_some_and(|region| region.peer_on(asks).is_none());
+        Some(fate)
     }
 
     /// What to answer who asks for a region that was merged into one that is here.
     pub(crate) fn successor(&self, region: RegionId) -> Option<RegionError> {
+        let fate = self.fate(region, self.store())?;
         let table = self.table().read();
-        let mut successor = table.admissions.buried.get(&region)?.merged?;
-        loop {
-            if let Some(gate) = table.gates.get(&successor.region) {
-                return Some(RegionError::EpochNotMatch { current: vec![Region::clone(&gate.state().region)] });
-            }
-            let next = table.admissions.buried.get(&successor.region)?.merged?;
-            // Versions only rise along the way, so that it ends.
-            successor = Some(next).filter(|next| next.version > successor.version)?;
-        }
+        let gate = fate.successors().find_map(|successor| table.gates.get(&successor.region))?;
+        Some(RegionError::EpochNotMatch { current: vec![Region::clone(&gate.state().region)] })
     }
 
     /// The version that `target` has at least, as far as regions tell that were merged into it and are gone from here.
     pub(crate) fn version_at_least(&self, target: RegionId) -> u64 {
         let table = self.table().read();
-        let merged = table.admissions.buried.values().filter_map(|buried| buried.merged);
-        merged.filter(|into| into.region == target).map(|into| into.version).max().unwrap_or(0)
+        let into = table.admissions.merged.values().filter(|(into, _)| into.region == target);
+        into.map(|(into, _)| into.version).max().unwrap_or(0)
     }
 
     /// The peer of `region` that was removed from here last.
     pub fn buried(&self, region: RegionId) -> Option<Buried> {
-        self.table().read().admissions.buried.get(&region).copied()
+        self.table().read().admissions.buried.get(&region).cloned()
     }
 }
 
 impl Admissions {
     fn bury(&mut self, region: RegionId, buried: Buried) {
-        let known = self.buried.entry(region).or_insert(buried);
+        let known = self.buried.entry(region).or_insert_with(|| buried.clone());
         known.peer = known.peer.max(buried.peer);
-        known.conf_ver = known.conf_ver.max(buried.conf_ver);
-        known.merged = buried.merged.or(known.merged);
+        self.fates.remove(&region);
+        if known.conf_ver < buried.conf_ver {
+            (known.conf_ver, known.members) = (buried.conf_ver, buried.members);
+        }
     }
 }
 
@@ -191,6 +234,6 @@ mod tests {
         assert!(!admits(&gates, 4, "c", "d"));
         gates.cleared(RegionId(1));
         assert!(admits(&gates, 4, "c", "d"));
-        assert_eq!(gates.buried(RegionId(1)), Some(Buried { peer: PeerId(11), conf_ver: 0, merged: None }));
+        assert_eq!(gates.buried(RegionId(1)), Some(Buried { peer: PeerId(11), conf_ver: 0, members: Vec::new() }));
     }
 }

@@ -23,7 +23,7 @@
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
 //! | [`image`] | a region's data on its way to a peer that lags too far: `source`, `chunk`, `sink` |
-//! | [`merge`] | two regions become one: the steps, and what travels between them; `fit` |
+//! | [`merge`] | two regions become one: the steps, and what travels between them; `fit`, `fate` |
 //! | `admission` | which replicas a store may come to hold |
 //! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images`, `merges` |
 //! | `apply/action.rs` | what the apply loop does beside writing batches, and a start does again |

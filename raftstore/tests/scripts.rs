@@ -2,6 +2,7 @@
 //! Regenerate on purpose with UPDATE_GOLDENFILES=1, and read what changed.
 
 mod cluster;
+mod lives;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -446,4 +447,26 @@ fn time_never_runs_for_a_stopped_store() {
     cluster.node(1).parts.store.tick(MonotonicTime(before.0 + 60_000_000_000));
     let after = cluster.node(1).parts.store.next_tick();
     assert!(after.0 > before.0 + 60_000_000_000, "one tick, and the next one is in the future");
+}
+
+/// Seeds that once failed, and what was wrong.
+const SEEDS_MENDED: [(u64, &str); 3] = [
+    (3, "a removed peer told a member that was only behind that it was removed as well"),
+    (1_001, "a source went although its target was still to be born here, by the split of a third region"),
+    (1_004, "images that nobody needed any more held all places for a minute"),
+];
+
+#[test]
+fn random_lives_lose_nothing() {
+    let seeds = match std::env::var("NOKV_LIVES").ok().and_then(|text| text.parse::<u64>().ok()) {
+        Some(count) => 1_000..1_000 + count,
+        None => 0..24,
+    };
+    let mut tally = lives::Tally::default();
+    for (seed, mended) in SEEDS_MENDED.into_iter().chain(seeds.map(|seed| (seed, ""))) {
+        tally += lives::live(seed).unwrap_or_else(|error| panic!("{error}\n{mended}"));
+    }
+    println!("{tally:?}");
+    let all = [tally.splits, tally.merges, tally.rolled_back, tally.members];
+    assert!(all.iter().all(|count| *count > 0), "some change never happened: {tally:?}");
 }

@@ -30,6 +30,7 @@
 //! that the region was merged (`merge_target` in their answer), and gives way to the target's image. It never goes as
 //! long as the target's log on this store may still need it.
 
+mod fate;
 mod fit;
 
 use bytes::{Buf, BufMut, Bytes};
@@ -39,6 +40,7 @@ use prost::Message as _;
 use protobuf::Message as _;
 use raft::eraftpb::Entry;
 
+pub use fate::Fate;
 pub(crate) use fit::{union, why_not};
 
 /// A region is to be taken over by its neighbour.
@@ -150,8 +152,13 @@ pub enum Cause {
     Commit(Source),
     /// An image of the target, of this version, covers the source: go if you are merged.
     Image(u64),
-    /// The target, in this version, wants a first replica here: go if you are merged.
-    Contact(u64),
+    /// The target, in this version, wants a first replica here: go if you are merged, and so is all else in its way.
+    Contact {
+        /// The version.
+        version: u64,
+        /// Whether all else that is in its way is known to be merged into it.
+        alone: bool,
+    },
 }
 
 /// A source that takes part in nothing any more and has applied what was to be applied.
@@ -174,20 +181,6 @@ pub struct Successor {
     pub region: RegionId,
     /// Its version from then on.
     pub version: u64,
-}
-
-impl Successor {
-    /// For the wire, where it is the merge target of the answer to a dead peer.
-    pub fn to_region(self) -> Region {
-        let epoch = RegionEpoch { version: self.version, conf_ver: 0 };
-        Region { id: self.region.0, region_epoch: Some(epoch), ..Region::default() }
-    }
-
-    /// From the wire.
-    pub fn from_region(region: &Region) -> Self {
-        let version = region.region_epoch.unwrap_or_default().version;
-        Self { region: RegionId(region.id), version }
-    }
 }
 
 #[cfg(test)]

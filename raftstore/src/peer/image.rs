@@ -22,6 +22,9 @@ const PATIENCE_WITH_IMAGES: u64 = 4;
 /// How long an image waits for replicas that it overlaps, which are merged, or to be split.
 const IMAGE_WAITS_TICKS_MAX: usize = 50;
 
+/// How long an image that nobody is being sent stays for the next who needs one: there is room for few.
+const SHELF_TICKS: u32 = 20;
+
 /// A leader's image.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -64,7 +67,9 @@ impl Peer {
     /// Gives the view back when it is of no use any more.
     pub(super) fn tick_shelf(&mut self, now: MonotonicTime) {
         let Some((image, made)) = &self.shelf.ready else { return };
-        let is_old = now.since(*made) > self.config.image_age_max;
+        let sending = self.raw.raft.prs().iter().any(|(_, progress)| progress.state == ProgressState::Snapshot);
+        let age_max = if sending { self.config.image_age_max } else { self.config.tick.saturating_mul(SHELF_TICKS) };
+        let is_old = now.since(*made) > age_max;
         if is_old || !self.leads() || image.snapshot.get_metadata().index < self.raw.store().truncated_index() {
             self.shelf.ready = None;
             self.raw.mut_store().set_image(None);

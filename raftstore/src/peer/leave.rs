@@ -50,9 +50,11 @@ impl Peer {
             && message.region_epoch.is_some_and(|epoch| epoch.conf_ver > known)
     }
 
-    /// The region as a message shows it that was told to a later peer on this store, or to this one as its last.
+    /// The region as a message shows it that was told to a later peer on this store, or to this one as its last. Its
+    /// members then are not known.
     pub fn region_as_of(&self, message: &RaftMessage) -> Region {
-        Region { id: self.region.id, region_epoch: message.region_epoch, ..Region::clone(&self.region) }
+        let (region_epoch, peers) = (message.region_epoch, Vec::new());
+        Region { region_epoch, peers, ..Region::clone(&self.region) }
     }
 
     /// Whether it is dying, and nothing is left to apply.

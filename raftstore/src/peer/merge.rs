@@ -7,7 +7,7 @@ use nokv_proto::metapb::{Region, RegionEpoch};
 use nokv_transport::RegionId;
 
 use super::Peer;
-use crate::merge::{Prepared, Sealed, Successor};
+use crate::merge::{Fate, Prepared, Sealed, Successor};
 use crate::message::Waiter;
 use crate::{RegionError, RegionExt};
 
@@ -27,7 +27,7 @@ pub(super) struct Merging {
     /// Who wants the peer's place.
     pub(super) claim: Option<Claimed>,
     /// The region was merged, as another store says.
-    pub(super) dead: Option<Successor>,
+    pub(super) fate: Option<Fate>,
     /// As target: replicas that give way to the image that is waiting.
     pub(super) sealed: Vec<Sealed>,
 }

@@ -70,7 +70,7 @@ impl Peer {
         let matched = progress().map(|progress| progress.matched).min().unwrap_or(0);
         let last = self.raw.raft.raft_log.last_index();
         if matched == 0 || progress().any(|progress| progress.state == ProgressState::Snapshot) {
-            return Err("a member waits for an image; try again when it has it");
+            return Err("a member has not answered its leader, or waits for an image; try again later");
         }
         if last - matched > GAP_ENTRIES_MAX || matched < self.raw.store().truncated_index() {
             return Err("a member lags too far behind; try again when it has caught up");

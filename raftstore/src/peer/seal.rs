@@ -8,7 +8,10 @@ use raft::StateRole;
 use super::Peer;
 use super::merge::Claimed;
 use crate::StoreError;
-use crate::merge::{Sealed, Source, Successor};
+use crate::merge::{Fate, Sealed, Source};
+
+/// Ticks without a word after which a peer asks whether it still is one, and again.
+const DOUBT_TICKS: usize = 100;
 
 impl Peer {
     /// The target's log has taken this source: it catches up, and is sealed as soon as all of that is applied.
@@ -41,28 +44,34 @@ impl Peer {
     /// The target's image of `version` covers this region. Whether it gives way: only if it was merged, by what is
     /// known here.
     pub fn claim_by_image(&mut self, target: RegionId, version: u64) -> bool {
-        let dead = self.merging.dead.is_some_and(|dead| dead.region == target && dead.version <= version);
-        if dead && self.merging.claim.is_none() && self.dying.is_none() {
+        let gives_way = self.fate().is_some_and(|fate| fate.leads_to(target, version));
+        if gives_way && self.merging.claim.is_none() {
             self.merging.claim = Some(Claimed { target, commit: 0, by_log: false, told: false });
         }
-        dead
+        gives_way
     }
 
-    /// Another store says that the region was merged.
-    pub fn learn_merged(&mut self, successor: Successor) {
-        let known = self.merging.dead.get_or_insert(successor);
-        // Of two stores that disagree the later merge counts; the region was prepared for one of them only.
-        if successor.version > known.version {
-            *known = successor;
+    /// Another store says that the region was merged. Of two that differ, the one that knows more counts.
+    pub fn learn_fate(&mut self, fate: Fate) {
+        let last = |fate: &Fate| fate.successors().last().map(|successor| successor.version);
+        if self.merging.fate.as_ref().is_none_or(|known| last(known) <= last(&fate)) {
+            self.merging.fate = Some(fate);
         }
     }
 
-    /// Into what the region was merged, as another store says.
-    pub fn is_dead(&self) -> Option<Successor> {
-        self.merging.dead.filter(|_| self.dying.is_none())
+    /// What became of the region, if another store said that it was merged, and nobody claims the peer by a log.
+    pub fn fate(&self) -> Option<&Fate> {
+        let claimed = self.dying.is_some() || self.merging.claim.as_ref().is_some_and(|claim| claim.by_log);
+        self.merging.fate.as_ref().filter(|_| !claimed)
     }
 
-    /// Questions to all members whether the region still lives: those whose peer was merged will answer.
+    /// Whether nobody has written to this peer for so long that its group may have gone on without it.
+    pub fn is_doubtful(&self) -> bool {
+        let long = self.quiet_ticks > 0 && self.quiet_ticks.is_multiple_of(DOUBT_TICKS);
+        long && self.has_data() && self.dying.is_none()
+    }
+
+    /// Questions to all members whether this peer is still one: those that know of its end will answer.
     pub fn doubts(&self) -> Vec<(StoreId, RaftMessage)> {
         let others = self.region.peers.iter().filter(|peer| peer.id != self.me.id);
         others.map(|peer| (StoreId(peer.store_id), self.envelope(*peer))).collect()

@@ -3,7 +3,7 @@
 
 use nokv_proto::metapb::{Peer as Member, RegionEpoch};
 use nokv_proto::raft_serverpb::RaftMessage;
-use nokv_transport::{PeerId, RegionId};
+use nokv_transport::{PeerId, RegionId, StoreId};
 use protobuf::Message as _;
 use raft::eraftpb::Message;
 
@@ -53,13 +53,17 @@ impl Store {
             && to.id <= buried.peer.0
         {
             let shown = message.region_epoch.unwrap_or_default();
-            if let (Some(from), Some(merged)) = (message.from_peer, buried.merged) {
-                let (store, answer) = farewell(region.0, to, from, shown);
-                self.outbox.push((store, RaftMessage { merge_target: Some(Box::new(merged.to_region())), ..answer }));
+            if let Some(from) = message.from_peer
+                && let Some(fate) = self.context.gates.fate(region, StoreId(from.store_id))
+            {
+                let (store, mut answer) = farewell(region.0, to, from, shown);
+                fate.put(&mut answer);
+                self.outbox.push((store, answer));
                 return Ok(());
             }
-            if let Some(from) = message.from_peer.filter(|_| shown.conf_ver < buried.conf_ver) {
-                // It does not know how its group went on, and may be as dead as the peer that it wrote to.
+            // It may not know how its group went on, and be as dead as the peer that it wrote to. If it is only behind,
+            // it must not be told so.
+            if let Some(from) = message.from_peer.filter(|from| buried.outlives(PeerId(from.id), shown.conf_ver)) {
                 let epoch = RegionEpoch { conf_ver: buried.conf_ver, ..shown };
                 self.outbox.push(farewell(region.0, to, from, epoch));
             }

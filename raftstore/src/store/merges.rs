@@ -9,7 +9,7 @@ use super::Store;
 use crate::apply::ApplyTask;
 use crate::gate::Gate;
 use crate::image::ArrivedImage;
-use crate::merge::{Cause, Claim, MergeRequest, Sealed, Successor};
+use crate::merge::{Cause, Claim, Fate, MergeRequest, Sealed, Successor};
 use crate::message::{StoreMessage, Waiter};
 use crate::peer::{Peer, TargetSeen};
 use crate::{RegionExt, StoreError};
@@ -24,16 +24,18 @@ impl Store {
     /// Every prepared source looks where its target is, and every peer that learned that it was merged whether it may
     /// go.
     pub(super) fn tick_merges(&mut self) {
-        let concerned = |peer: &&Peer| peer.is_merging() || peer.is_dead().is_some();
+        let concerned = |peer: &&Peer| peer.is_merging() || peer.fate().is_some();
         let regions: Vec<_> = self.peers.values().filter(concerned).map(Peer::region_id).collect();
         for region in regions {
             self.step_merge(region);
         }
+        let doubtful = self.peers.values().filter(|peer| peer.is_doubtful());
+        self.outbox.extend(doubtful.flat_map(Peer::doubts));
     }
 
     /// Looks where the target of a prepared source is on this store.
     pub(super) fn step_merge(&mut self, source: RegionId) {
-        self.end_if_orphaned(source);
+        self.end_if_orphaned(source, false);
         let gates = self.context.gates.clone();
         let Some(peer) = self.peers.get_mut(&source) else { return };
         let Some((target, wanted)) = peer.target() else { return };
@@ -66,20 +68,19 @@ impl Store {
             let lost = StoreError::SourceLost { region: source, into: target, reason };
             return if matches!(cause, Cause::Commit(_)) { Err(lost) } else { Ok(()) };
         };
-        let (Cause::Image(version) | Cause::Contact(version)) = cause else {
-            let Cause::Commit(carried) = cause else { return Ok(()) };
-            return peer.claim_by_log(target, &carried);
-        };
         let gives_way = match cause {
-            Cause::Image(_) => peer.claim_by_image(target, version),
-            _ => peer.is_dead().is_some_and(|dead| dead.region == target && dead.version <= version),
+            Cause::Commit(carried) => return peer.claim_by_log(target, &carried),
+            Cause::Image(version) => peer.claim_by_image(target, version),
+            Cause::Contact { version, alone } => {
+                let gives_way = peer.fate().is_some_and(|fate| fate.leads_to(target, version));
+                if gives_way && alone {
+                    self.end_if_orphaned(source, true);
+                }
+                gives_way
+            }
         };
-        if !gives_way {
-            let doubts = peer.doubts();
-            self.outbox.extend(doubts);
-        } else if matches!(cause, Cause::Contact(_)) && self.context.gates.get(target).is_err() {
-            // The target comes with all of the range; nothing on this store will ever ask for the source's log.
-            self.end_orphan(source);
+        if !gives_way && let Some(peer) = self.peers.get(&source) {
+            self.outbox.extend(peer.doubts());
         }
         Ok(())
     }
@@ -144,20 +145,23 @@ impl Store {
     /// A first word of a region, of this version, that has no room here: who has its range may be merged into it.
     pub(super) fn claim_for_contact(&mut self, region: RegionId, message: &RaftMessage) {
         let version = message.region_epoch.unwrap_or_default().version;
-        for source in self.context.gates.blockers(region, &message.start_key, &message.end_key) {
-            self.claim(source, region, Cause::Contact(version));
+        let (start, end) = (&message.start_key, &message.end_key);
+        let alone = self.context.gates.only_merged_block(region, version, start, end);
+        for source in self.context.gates.blockers(region, start, end) {
+            self.claim(source, region, Cause::Contact { version, alone });
         }
     }
 
     /// Something that peers tell each other beside raft. True if the message was of that kind.
     pub(super) fn extra(&mut self, message: &RaftMessage) -> bool {
         let region = RegionId(message.region_id);
-        if let Some(target) = message.merge_target.as_ref().filter(|_| message.is_tombstone) {
-            let successor = Successor::from_region(target);
-            if let Some(peer) = self.wake(region).filter(|peer| message.to_peer == Some(*peer.me())) {
-                peer.learn_merged(successor);
+        if let Some(fate) = Fate::of(message) {
+            if let Some(peer) = self.wake(region).filter(|peer| message.to_peer.is_some_and(|to| to.id == peer.id().0))
+            {
+                peer.learn_fate(fate.clone());
+                self.context.gates.note_fate(region, &fate);
+                self.end_if_orphaned(region, false);
             }
-            self.end_if_orphaned(region);
             return true;
         }
         let kind = message.extra_msg.as_ref().map(|extra| extra.r#type());
@@ -170,26 +174,27 @@ impl Store {
         false
     }
 
-    /// A peer whose region was merged elsewhere goes with its data, if nothing on this store can ask for it any more:
-    /// its target is here and beyond the merge, or was here and is gone.
-    fn end_if_orphaned(&mut self, source: RegionId) {
-        let Some(dead) = self.peers.get(&source).and_then(Peer::is_dead) else { return };
-        let orphaned = match self.context.gates.get(dead.region) {
-            Ok(gate) => gate.state().region.epoch().version >= dead.version,
-            Err(_) => self.context.gates.buried(dead.region).is_some(),
+    /// A peer whose region was merged elsewhere goes with its data, if nothing on this store can ask for its log any
+    /// more: it was no member in the end; or its target is here and beyond that, or was here and is gone; or its target
+    /// never was here, and a later one is, or comes with all of the range (`contact`), or has no peer here.
+    fn end_if_orphaned(&mut self, source: RegionId, contact: bool) {
+        let gates = &self.context.gates;
+        let Some((peer, fate)) = self.peers.get(&source).and_then(|peer| Some((peer, peer.fate()?))) else { return };
+        let lives = |successor: &Successor| gates.get(successor.region).is_ok();
+        let is_past = |successor: &Successor| match gates.get(successor.region) {
+            Ok(gate) => gate.state().region.epoch().version >= successor.version,
+            Err(_) => gates.buried(successor.region).is_some(),
         };
-        if orphaned {
-            self.end_orphan(source);
+        let removed = fate.members.iter().all(|member| member.id != peer.id().0);
+        let nobody = !fate.successors().any(lives) && (contact || fate.absent);
+        if !removed && !is_past(&fate.first) && (lives(&fate.first) || !(fate.later.iter().any(is_past) || nobody)) {
+            return;
         }
-    }
-
-    fn end_orphan(&mut self, source: RegionId) {
-        let store = self.context.gates.store();
-        let Some(peer) = self.wake(source) else { return };
-        let (region, dead) = (peer.region().as_ref().clone(), peer.is_dead());
-        peer.die(region.clone(), false);
-        // The record of its end comes with its burial; what it was merged into is remembered from now on.
-        self.context.gates.remember_merged(&region, store, dead);
+        let (region, fate) = (peer.region().as_ref().clone(), fate.clone());
+        gates.remember(source, &fate);
+        if let Some(peer) = self.wake(source) {
+            peer.die(region, false);
+        }
     }
 
     fn claim(&self, source: RegionId, target: RegionId, cause: Cause) {

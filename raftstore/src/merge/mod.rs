@@ -26,9 +26,9 @@
 //! counts. If no store saw it, the source's leader waits until all members say that their source lives and their
 //! target is past. There is no giving up by time: whether the merge is decided, only the target's log can tell.
 //!
-//! A store that was away finds its way by the target's log, as above; or its source peer learns from the others' records
-//! that the region was merged (`merge_target` in their answer), and gives way to the target's image. It never goes as
-//! long as the target's log on this store may still need it.
+//! A store that was away finds its way by the target's log, as above; or its source peer learns from the others'
+//! records that the region was merged (`fate`), and gives way to the target's image. It never goes as long as the
+//! target's log on this store may still need it.
 
 mod fate;
 mod fit;

@@ -15,7 +15,32 @@ use crate::peer::{Peer, TargetSeen};
 use crate::{RegionExt, StoreError};
 
 impl Store {
-    pub(super) fn merge(&mut self, request: &MergeRequest, waiter: Waiter) {
+    /// What the regions of a merge leave each other, and who wants one.
+    ///
+    /// # Errors
+    /// If this store must not go on.
+    pub(super) fn merge_message(&mut self, message: StoreMessage) -> Result<(), StoreError> {
+        match message {
+            StoreMessage::Merge(request, waiter) => self.merge(&request, waiter),
+            StoreMessage::CommitMerge(order) => {
+                if let Some(peer) = self.wake(order.target) {
+                    peer.propose_commit_merge(&order);
+                }
+            }
+            StoreMessage::Claim(claim) => return self.claimed(*claim),
+            StoreMessage::Sealed { target, sealed, by_log } => self.source_sealed(target, *sealed, by_log),
+            StoreMessage::Unseal(source) => {
+                if let Some(peer) = self.wake(source) {
+                    peer.unseal();
+                }
+            }
+            StoreMessage::Merged(source, successor) => self.source_merged(source, successor),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, request: &MergeRequest, waiter: Waiter) {
         let target = self.context.gates.get(request.target).map(|gate| gate.state().region.as_ref().clone());
         let target = target.map_err(|_| Peer::unknown_target(request.source));
         self.with_peer(request.source, waiter, |peer, waiter| peer.propose_merge(request, target, waiter));
@@ -61,7 +86,7 @@ impl Store {
     ///
     /// # Errors
     /// If the target's log needs a source that is not here.
-    pub(super) fn claimed(&mut self, claim: Claim) -> Result<(), StoreError> {
+    fn claimed(&mut self, claim: Claim) -> Result<(), StoreError> {
         let Claim { source, target, cause } = claim;
         let Some(peer) = self.wake(source) else {
             let reason = "it is not here";
@@ -94,7 +119,7 @@ impl Store {
     }
 
     /// To a target: a source is out of its way.
-    pub(super) fn source_sealed(&mut self, target: RegionId, sealed: Sealed, by_log: bool) {
+    fn source_sealed(&mut self, target: RegionId, sealed: Sealed, by_log: bool) {
         let source = sealed.region.region_id();
         if by_log {
             self.tasks.push(ApplyTask::Sealed { target, source });
@@ -104,7 +129,7 @@ impl Store {
     }
 
     /// To a source: its record says that it is merged, and its target has its data.
-    pub(super) fn source_merged(&mut self, source: RegionId, successor: Successor) {
+    fn source_merged(&mut self, source: RegionId, successor: Successor) {
         if let Some(peer) = self.wake(source) {
             peer.merged(successor);
         }

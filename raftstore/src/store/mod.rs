@@ -114,20 +114,12 @@ impl Store {
             StoreMessage::ChangeMembers(request, waiter) => {
                 self.with_peer(request.region_id, waiter, |peer, waiter| peer.propose_members(&request, waiter));
             }
-            StoreMessage::Merge(request, waiter) => self.merge(&request, waiter),
-            StoreMessage::CommitMerge(order) => {
-                if let Some(peer) = self.wake(order.target) {
-                    peer.propose_commit_merge(&order);
-                }
-            }
-            StoreMessage::Claim(claim) => self.claimed(*claim)?,
-            StoreMessage::Sealed { target, sealed, by_log } => self.source_sealed(target, *sealed, by_log),
-            StoreMessage::Unseal(source) => {
-                if let Some(peer) = self.wake(source) {
-                    peer.unseal();
-                }
-            }
-            StoreMessage::Merged(source, successor) => self.source_merged(source, successor),
+            StoreMessage::Merge(..)
+            | StoreMessage::CommitMerge(_)
+            | StoreMessage::Claim(_)
+            | StoreMessage::Sealed { .. }
+            | StoreMessage::Unseal(_)
+            | StoreMessage::Merged(..) => self.merge_message(message)?,
             StoreMessage::Image(image) => self.image_arrived(*image, now)?,
             StoreMessage::ImageMade { region, image } => {
                 if let Some(peer) = self.wake(region) {

@@ -1,5 +1,5 @@
-//! Random lives of regions, from a seed: they are written, split, merged, moved and led by others, while stores crash and
-//! messages are lost. In the end all faults stop, and then nothing may be missing, double or different.
+//! Random lives of regions, from a seed: they are written, split, merged, moved and led by others, while stores crash
+//! and messages are lost. In the end all faults stop, and then nothing may be missing, double or different.
 
 mod act;
 mod check;
@@ -182,9 +182,18 @@ impl Life {
                 let (start, end, epoch) = (key(&region.start_key), key(&region.end_key), region.epoch());
                 let members: Vec<u64> = region.peers.iter().map(|peer| peer.id).collect();
                 out.push_str(&format!(
-                    "store {}: region {} [{start},{end}) v{} c{} peer {} {:?} term {} applied {} committed {} last {} of {members:?}\n",
-                    node.store, region.id, epoch.version, epoch.conf_ver, state.peer.id, state.role, state.term,
-                    status.applied_index, status.committed_index, status.last_index,
+                    "store {}: region {} [{start},{end}) v{} c{} peer {} {:?} term {} applied {} committed {} last {} \
+                     of {members:?}\n",
+                    node.store,
+                    region.id,
+                    epoch.version,
+                    epoch.conf_ver,
+                    state.peer.id,
+                    state.role,
+                    state.term,
+                    status.applied_index,
+                    status.committed_index,
+                    status.last_index,
                 ));
             }
         }

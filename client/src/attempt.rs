@@ -95,10 +95,18 @@ impl Client {
     /// # Errors
     /// [`Error::Unavailable`] at the deadline, [`Error::Protocol`] if the oracle is broken.
     pub(crate) async fn draw(&self, budget: &mut Budget) -> Result<Timestamp> {
+        self.draw_some(1, budget).await
+    }
+
+    /// Draws `count` timestamps that follow one another, and returns the first.
+    ///
+    /// # Errors
+    /// As [`Client::draw`].
+    pub(crate) async fn draw_some(&self, count: u32, budget: &mut Budget) -> Result<Timestamp> {
         loop {
             budget.check()?;
             let patience = budget.request_timeout(self.inner.options.request_timeout);
-            match tokio::time::timeout(patience, self.inner.oracle.timestamps(1)).await {
+            match tokio::time::timeout(patience, self.inner.oracle.timestamps(count)).await {
                 Ok(Ok(Timestamp::ZERO)) => return Err(Error::Protocol("timestamp oracle: it gave 0".to_owned())),
                 Ok(Ok(timestamp)) => return Ok(timestamp),
                 Ok(Err(error @ OracleError::Protocol(_))) => return Err(Error::Protocol(error.to_string())),

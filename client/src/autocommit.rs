@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nokv_percolator::Timestamp;
 
-use crate::budget::Wait;
+use crate::budget::{Budget, Wait};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::mutation::Mutation;
@@ -29,15 +29,23 @@ impl Client {
         self.write("delete", Mutation::delete(key)).await
     }
 
+    /// Applies all `mutations` in one transaction that begins and commits now. Of several of one key the last counts.
+    /// Returns its commit timestamp.
+    ///
+    /// # Errors
+    /// [`Error::Aborted`] if others are in its way, which was not tried again; else as [`Client::put`].
+    pub async fn write_together(&self, mutations: Vec<Mutation>) -> Result<Timestamp> {
+        let mut budget = self.budget("write");
+        let primary = mutations.first().map(|mutation| mutation.key.clone()).unwrap_or_default();
+        self.write_once(&primary, mutations, &mut budget).await
+    }
+
     async fn write(&self, operation: &'static str, mutation: Mutation) -> Result<Timestamp> {
         self.check_key(&mutation.key)?;
         let mut budget = self.budget(operation);
         let key = mutation.key.clone();
         loop {
-            let start_ts = self.draw(&mut budget).await?;
-            let mutations = vec![mutation.clone()];
-            let outcome = self.commit_mutations(&key, mutations, start_ts, Duration::ZERO, budget.clone()).await;
-            match outcome {
+            match self.write_once(&key, vec![mutation.clone()], &mut budget).await {
                 Err(aborted @ Error::Aborted { .. }) => {
                     if budget.back_off(Wait::Lock, Duration::ZERO).await.is_err() {
                         return Err(aborted);
@@ -46,5 +54,13 @@ impl Client {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Its start and the floor of its commit are drawn at once: nothing happens in between.
+    async fn write_once(&self, primary: &[u8], mutations: Vec<Mutation>, budget: &mut Budget) -> Result<Timestamp> {
+        let may_choose = self.may_choose();
+        let start_ts = self.draw_some(if may_choose { 2 } else { 1 }, budget).await?;
+        let floor = may_choose.then(|| start_ts.next());
+        self.commit_mutations(primary, mutations, start_ts, floor, Duration::ZERO, budget.clone()).await
     }
 }

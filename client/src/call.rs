@@ -1,4 +1,4 @@
-//! What the routing needs to know of a request, whichever of the TinyKv calls it is for.
+//! What the routing needs to know of a request, whichever of the calls it is for.
 //! One implementation for each request type, all of one shape.
 
 use nokv_proto::{errorpb, kvrpcpb, tinykvpb};
@@ -42,9 +42,10 @@ macro_rules! call {
 
 call!(kvrpcpb::GetRequest, kvrpcpb::GetResponse, kv_get);
 call!(kvrpcpb::ScanRequest, kvrpcpb::ScanResponse, kv_scan);
-call!(tinykvpb::PrewriteRequest, kvrpcpb::PrewriteResponse, kv_prewrite);
-call!(kvrpcpb::CommitRequest, kvrpcpb::CommitResponse, kv_commit);
-call!(tinykvpb::CheckTxnStatusRequest, tinykvpb::CheckTxnStatusResponse, kv_check_txn_status);
+call!(kvrpcpb::PrewriteRequest, kvrpcpb::PrewriteResponse, txn_prewrite);
+call!(kvrpcpb::CommitRequest, kvrpcpb::CommitResponse, txn_commit);
+call!(kvrpcpb::CheckTxnStatusRequest, kvrpcpb::CheckTxnStatusResponse, txn_status);
+call!(kvrpcpb::CheckSecondaryLocksRequest, kvrpcpb::CheckSecondaryLocksResponse, check_secondary_locks);
 call!(kvrpcpb::BatchRollbackRequest, kvrpcpb::BatchRollbackResponse, kv_batch_rollback);
 call!(kvrpcpb::ResolveLockRequest, kvrpcpb::ResolveLockResponse, kv_resolve_lock);
 call!(kvrpcpb::RawGetRequest, kvrpcpb::RawGetResponse, raw_get);

@@ -14,10 +14,11 @@ use crate::directory::RegionDirectory;
 use crate::discover::DiscoveringDirectory;
 use crate::error::{InvalidInput, Result};
 use crate::grpc::GrpcRpc;
-use crate::http_oracle::HttpOracle;
 use crate::known_outcomes::KnownOutcomes;
+use crate::network_oracle::NetworkOracle;
 use crate::options::{Options, Transport};
 use crate::oracle::TimestampOracle;
+use crate::own_timestamp::OwnTimestampPause;
 use crate::router::Router;
 use crate::rpc::Rpc;
 use crate::stream_rpc::StreamRpc;
@@ -37,6 +38,7 @@ pub(crate) struct Inner {
     pub(crate) router: Router,
     pub(crate) options: Options,
     pub(crate) outcomes: KnownOutcomes,
+    pub(crate) own_timestamp_pause: OwnTimestampPause,
     pub(crate) background: Background,
     jitter: Jitter,
 }
@@ -54,6 +56,7 @@ impl Client {
             oracle,
             router: Router::new(directory),
             outcomes: KnownOutcomes::default(),
+            own_timestamp_pause: OwnTimestampPause::default(),
             background: Background::new(options.background_max),
             jitter: Jitter::new(options.seed),
             options,
@@ -67,7 +70,7 @@ impl Client {
     /// # Errors
     /// [`crate::Error::InvalidInput`] if the URL is none.
     pub fn connect(topology: Topology, tso_url: &str, options: Options) -> Result<Self> {
-        let oracle = HttpOracle::new(tso_url)?;
+        let oracle = NetworkOracle::new(tso_url)?;
         let rpc = over_network(&options);
         let directory = AskingDirectory::new(rpc.clone(), topology);
         Ok(Client::new(rpc, Arc::new(oracle), Arc::new(directory), options))
@@ -79,7 +82,7 @@ impl Client {
     /// # Errors
     /// [`crate::Error::InvalidInput`] if the URL is none.
     pub fn connect_to(addresses: impl IntoIterator<Item = String>, tso_url: &str, options: Options) -> Result<Self> {
-        let oracle = HttpOracle::new(tso_url)?;
+        let oracle = NetworkOracle::new(tso_url)?;
         let rpc = over_network(&options);
         let directory = DiscoveringDirectory::new(rpc.clone(), addresses);
         Ok(Client::new(rpc, Arc::new(oracle), Arc::new(directory), options))

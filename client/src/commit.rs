@@ -12,6 +12,7 @@ use crate::budget::{Budget, Wait};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::key_error;
+use crate::known_outcomes::TxnOutcome;
 use crate::mutation::PlacedKey;
 use crate::region_cache::contains;
 use crate::router::Route;
@@ -65,7 +66,7 @@ impl Client {
             let Some(error) = answer.error else {
                 return Ok(PrimaryCommitted { commit_ts, keys: keys.into_iter().collect() });
             };
-            if error.commit_ts_expired.is_some() && transaction.commit_ts == CommitTs::Drawn {
+            if error.commit_ts_expired.is_some() && matches!(transaction.commit_ts, CommitTs::Drawn { .. }) {
                 // A reader of a later snapshot pushed the lock. It is still there, so nothing was committed, and an
                 // earlier try that is still on its way will be refused like this one.
                 budget.now_known();
@@ -76,12 +77,12 @@ impl Client {
             if !budget.may_have_run() {
                 return Err(Error::Aborted { start_ts, reason: key_error::reason(*error) });
             }
-            let found = self.find_out(transaction, budget).await?;
-            return match found {
-                Some(commit_ts) => {
+            // Forbids what is still on its way, if nothing is decided yet.
+            return match self.decide(start_ts, &transaction.primary.user, budget).await? {
+                TxnOutcome::Committed(commit_ts) => {
                     Ok(PrimaryCommitted { commit_ts, keys: BTreeSet::from([transaction.primary.user.clone()]) })
                 }
-                None => Err(Error::Aborted { start_ts, reason: key_error::reason(*error) }),
+                TxnOutcome::RolledBack => Err(Error::Aborted { start_ts, reason: key_error::reason(*error) }),
             };
         }
     }
@@ -92,7 +93,7 @@ impl Client {
         let start_ts = transaction.start_ts;
         match transaction.commit_ts {
             CommitTs::Given(commit_ts) => Ok(commit_ts),
-            CommitTs::Drawn => match self.draw(budget).await? {
+            CommitTs::Drawn { .. } => match self.draw(budget).await? {
                 commit_ts if commit_ts > start_ts => Ok(commit_ts),
                 commit_ts => Err(Error::Protocol(format!("timestamp oracle: it gave {commit_ts} after {start_ts}"))),
             },
@@ -117,19 +118,6 @@ impl Client {
             keys.push(key.user.clone());
         }
         keys
-    }
-
-    /// After a commit whose answer was lost and a later one that was refused: asks the primary what it says, and
-    /// forbids what is still on its way. `None`: rolled back for good.
-    ///
-    /// Asking as of the end of time makes every lock's time be over, so that the answer is a decision.
-    async fn find_out(&self, transaction: &TwoPhase, budget: &mut Budget) -> Result<Option<Timestamp>> {
-        let primary = &transaction.primary.user;
-        let answer = self.check_txn_status(transaction.start_ts, primary, Timestamp::MAX, budget).await?;
-        if answer.lock_ttl > 0 {
-            return Err(Error::Protocol("a lock outlived the end of time".to_owned()));
-        }
-        Ok((answer.commit_version > 0).then_some(Timestamp(answer.commit_version)))
     }
 
     /// Commits the other keys, behind the caller's back: the transaction is decided, and whoever meets one of these

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nokv_proto::nokvpb::admin_client::AdminClient;
+use nokv_proto::tikvpb::tikv_client::TikvClient;
 use nokv_proto::tinykvpb::tiny_kv_client::TinyKvClient;
 use nokv_proto::{kvrpcpb, nokvpb, tinykvpb};
 use parking_lot::Mutex;
@@ -14,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Response, Status};
 
 use crate::rpc::{Reply, Rpc, RpcError};
+use crate::tiny_forms;
 
 /// How connections are made and watched.
 #[derive(Clone, Debug)]
@@ -59,11 +62,11 @@ impl GrpcOptions {
     }
 }
 
-/// TinyKv over gRPC, without encryption.
+/// TinyKv, and TiKV's calls where the store has them, over gRPC, without encryption.
 #[derive(Debug, Default)]
 pub struct GrpcRpc {
     options: GrpcOptions,
-    pools: Mutex<BTreeMap<String, Pool>>,
+    pools: Mutex<BTreeMap<String, Arc<Pool>>>,
 }
 
 /// The connections to one store.
@@ -71,7 +74,13 @@ pub struct GrpcRpc {
 struct Pool {
     channels: Vec<Channel>,
     turn: AtomicUsize,
+    /// Whether the store serves TiKV's calls: [`NOT_KNOWN`], [`SERVED`] or [`UNSERVED`].
+    tikv: AtomicU8,
 }
+
+const NOT_KNOWN: u8 = 0;
+const SERVED: u8 = 1;
+const UNSERVED: u8 = 2;
 
 impl GrpcRpc {
     /// Connections made and watched as `options` say. Nothing is dialled yet.
@@ -81,25 +90,31 @@ impl GrpcRpc {
 
     /// The next connection to `address` in turn. A broken one reconnects by itself with its next request.
     fn channel(&self, address: &str) -> Result<Channel, RpcError> {
+        self.pool(address)?.next()
+    }
+
+    fn pool(&self, address: &str) -> Result<Arc<Pool>, RpcError> {
         let mut pools = self.pools.lock();
-        if !pools.contains_key(address) {
-            pools.insert(address.to_owned(), self.dial(address)?);
+        if let Some(pool) = pools.get(address) {
+            return Ok(pool.clone());
         }
-        let channel = pools.get(address).and_then(Pool::next);
-        channel.ok_or_else(|| RpcError::Unreachable("no connection is configured".to_owned()))
+        let pool = Arc::new(self.dial(address)?);
+        pools.insert(address.to_owned(), pool.clone());
+        Ok(pool)
     }
 
     fn dial(&self, address: &str) -> Result<Pool, RpcError> {
         let endpoint = self.options.endpoint(address)?;
         let channels = (0..self.options.connections_per_store.max(1)).map(|_| endpoint.connect_lazy());
-        Ok(Pool { channels: channels.collect(), turn: AtomicUsize::new(0) })
+        Ok(Pool { channels: channels.collect(), turn: AtomicUsize::new(0), tikv: AtomicU8::new(NOT_KNOWN) })
     }
 }
 
 impl Pool {
-    fn next(&self) -> Option<Channel> {
+    fn next(&self) -> Result<Channel, RpcError> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        self.channels.get(turn % self.channels.len().max(1)).cloned()
+        let channel = self.channels.get(turn % self.channels.len().max(1)).cloned();
+        channel.ok_or_else(|| RpcError::Unreachable("no connection is configured".to_owned()))
     }
 }
 
@@ -136,7 +151,10 @@ fn causes(error: &dyn StdError) -> impl Iterator<Item = &(dyn StdError + 'static
 }
 
 macro_rules! forward {
-    ($($method:ident: $request:ty => $response:ty;)*) => {
+    (
+        tiny { $($method:ident: $request:ty => $response:ty;)* }
+        tikv { $($call:ident, $tikv_method:ident: $asked:ty => $told:ty, else $fallback:expr;)* }
+    ) => {
         impl Rpc for GrpcRpc {
             $(fn $method<'a>(&'a self, address: &'a str, request: $request) -> Reply<'a, $response> {
                 Box::pin(async move {
@@ -158,20 +176,82 @@ macro_rules! forward {
                     answer.map(Response::into_inner).map_err(|status| classify(&status))
                 })
             }
+            $(fn $call<'a>(&'a self, address: &'a str, request: $asked) -> Reply<'a, $told> {
+                Box::pin(async move {
+                    let pool = self.pool(address)?;
+                    let known = pool.tikv.load(Ordering::Relaxed);
+                    if known == UNSERVED {
+                        return $fallback(self, address, request).await;
+                    }
+                    let mut client = TikvClient::new(pool.next()?)
+                        .max_decoding_message_size(self.options.answer_bytes_max)
+                        .max_encoding_message_size(self.options.request_bytes_max);
+                    // Kept only until it is known that the store has the call.
+                    let spare = (known == NOT_KNOWN).then(|| request.clone());
+                    match (client.$tikv_method(Request::new(request)).await, spare) {
+                        (Ok(answer), _) => {
+                            pool.tikv.store(SERVED, Ordering::Relaxed);
+                            Ok(answer.into_inner())
+                        }
+                        (Err(status), Some(request)) if status.code() == Code::Unimplemented => {
+                            pool.tikv.store(UNSERVED, Ordering::Relaxed);
+                            $fallback(self, address, request).await
+                        }
+                        (Err(status), _) => Err(classify(&status)),
+                    }
+                })
+            })*
         }
     };
 }
 
+/// For the one call that TinyKv has no form of.
+fn unserved<'a>(
+    _: &'a GrpcRpc,
+    _: &'a str,
+    _: kvrpcpb::CheckSecondaryLocksRequest,
+) -> Reply<'a, kvrpcpb::CheckSecondaryLocksResponse> {
+    let error = RpcError::Unimplemented("the store does not know KvCheckSecondaryLocks".to_owned());
+    Box::pin(std::future::ready(Err(error)))
+}
+
+fn tiny_prewrite<'a>(
+    rpc: &'a GrpcRpc,
+    address: &'a str,
+    request: kvrpcpb::PrewriteRequest,
+) -> Reply<'a, kvrpcpb::PrewriteResponse> {
+    rpc.kv_prewrite(address, tiny_forms::prewrite(request))
+}
+
+fn tiny_status<'a>(
+    rpc: &'a GrpcRpc,
+    address: &'a str,
+    request: kvrpcpb::CheckTxnStatusRequest,
+) -> Reply<'a, kvrpcpb::CheckTxnStatusResponse> {
+    let answer = rpc.kv_check_txn_status(address, tiny_forms::status(request));
+    Box::pin(async move { answer.await.map(tiny_forms::status_answer) })
+}
+
 forward! {
-    kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
-    kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
-    kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-    kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-    kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
-    kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
-    kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
-    raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
-    raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
-    raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
-    raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
+    tiny {
+        kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
+        kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
+        kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
+        kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
+        kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
+        kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
+        kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
+        raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
+        raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
+        raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
+        raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
+    }
+    tikv {
+        txn_prewrite, kv_prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse, else tiny_prewrite;
+        txn_commit, kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse, else GrpcRpc::kv_commit;
+        txn_status, kv_check_txn_status: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse,
+            else tiny_status;
+        check_secondary_locks, kv_check_secondary_locks:
+            kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse, else unserved;
+    }
 }

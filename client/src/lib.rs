@@ -13,7 +13,7 @@
 //!        ▼            │ region errors teach
 //!   router: region cache + store health ──▶ RegionDirectory (asks the stores; placement later)
 //!        ▼
-//!   Rpc (gRPC, or memory in tests)                   TimestampOracle (HTTP to `nokv tso`)
+//!   Rpc (gRPC, or memory in tests)                   TimestampOracle (a stream or HTTP to `nokv tso`)
 //! ```
 //!
 //! ```no_run
@@ -34,28 +34,30 @@
 //! # Map
 //! - Surface: `client` (state, making one), `options`, `error`; `get`, `scan`, `raw`, `autocommit`, `two_phase`,
 //!   `transaction`, `mutation`.
-//! - Seams: `rpc` with `grpc` (a call for each request) and `stream_rpc` (many on a stream: `stream_link` is what is
-//!   queued and pending, `stream_drive` keeps it open, `stream_call` words it); `oracle` with `http_oracle`;
-//!   `directory`
-//!   with `topology` (fixed), `asking` (its stores are asked) and `discover` (from addresses alone).
+//! - Seams: `rpc` with `grpc` (a call for each request; `tiny_forms` for stores that know TinyKv only) and `stream_rpc`
+//!   (many on a stream: `stream_link` is what is queued and pending, `stream_drive` keeps it open, `stream_call` words
+//!   it); `oracle` with `network_oracle` (a stream) and `http_oracle`, whose callers share requests in `oracle_queue`;
+//!   `directory` with `topology` (fixed), `asking` (its stores are asked) and `discover` (from addresses alone).
 //! - Routing: `router` over `region_cache` and `store_health`; `attempt` (one try), `call` (what all requests share),
 //!   `spread` (many keys), `budget` (deadline, pauses, what is known of lost tries).
-//! - Protocol: `prewrite`, `commit`, `rollback`, `resolve` with `known_outcomes`, `key_error`, `background`.
+//! - Protocol: `prewrite`, `commit`, `own_timestamp` (one phase, asynchronous commit), `rollback`, `resolve` with
+//!   `known_outcomes`, `key_error`, `background`.
 //!
 //! # Invariants
 //! - One deadline for each operation; every retry pauses through [`Options`]-bounded, jittered back-off; nothing
 //!   retries for ever.
-//! - The commit timestamp is drawn after every prewrite was acknowledged. The primary is committed before any
-//!   secondary that does not share its request, and nothing is rolled back once a commit may have been executed,
-//!   except by asking the primary.
+//! - The commit timestamp is drawn after every prewrite was acknowledged, or chosen by the stores above every snapshot
+//!   that they have read. In two phases the primary is committed before any secondary that does not share its request.
+//!   Nothing is rolled back once a commit, or the last prewrite that commits, may have been executed, except by asking
+//!   the primary and, where it names them, its secondaries.
 //! - [`Error::Aborted`] and [`Error::Unavailable`] of a write mean that it has not happened and will not;
 //!   [`Error::Undetermined`] is whatever cannot be told. A lost answer is resolved by the next one where possible.
 //! - A lock is rolled forward or back only as its primary says.
 //! - Time and tasks are tokio's, randomness comes from [`Options::seed`]: the simulator replays a run from its seed.
 //!
 //! # Absent, on purpose
-//! - Pessimistic locks, async commit, one-phase commit, pushing a writer's commit timestamp, heartbeats: TinyKv's
-//!   calls have no place for them. Locks live for a time that grows with the transaction ([`Options::lock_ttl_ms`]).
+//! - Pessimistic locks, pushing a writer's commit timestamp, heartbeats: TinyKv's calls have no place for them. Locks
+//!   live for a time that grows with the transaction ([`Options::lock_ttl_ms`]).
 //! - Reads from followers, reverse scans, TLS.
 //! - Logging and metrics: errors say what happened, [`Client::background_failures`] counts what nobody waits for.
 
@@ -76,8 +78,11 @@ mod http_oracle;
 mod key_error;
 mod known_outcomes;
 mod mutation;
+mod network_oracle;
 mod options;
 mod oracle;
+mod oracle_queue;
+mod own_timestamp;
 mod prewrite;
 mod raw;
 mod region_cache;
@@ -92,6 +97,7 @@ mod stream_call;
 mod stream_drive;
 mod stream_link;
 mod stream_rpc;
+mod tiny_forms;
 mod topology;
 mod transaction;
 mod two_phase;
@@ -104,6 +110,7 @@ pub use error::{AbortReason, Error, InvalidInput, Result};
 pub use grpc::{GrpcOptions, GrpcRpc};
 pub use http_oracle::HttpOracle;
 pub use mutation::{Mutation, Write};
+pub use network_oracle::NetworkOracle;
 pub use nokv_percolator::Timestamp;
 pub use options::{Options, Transport};
 pub use oracle::{OracleError, TimestampOracle};

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use nokv_percolator::Key;
-use nokv_proto::tinykvpb;
+use nokv_proto::kvrpcpb;
 
 use crate::spread::Placed;
 
@@ -73,14 +73,14 @@ impl From<Mutation> for PlacedMutation {
 }
 
 impl PlacedMutation {
-    /// With the numbers that TinyKV gives the operations.
-    pub(crate) fn to_wire(&self) -> tinykvpb::Mutation {
+    /// In kvproto's words.
+    pub(crate) fn to_wire(&self) -> kvrpcpb::Mutation {
         let (op, value) = match &self.write {
-            Write::Put(value) => (tinykvpb::Op::Put, value.clone()),
-            Write::Delete => (tinykvpb::Op::Del, Bytes::new()),
-            Write::Lock => (tinykvpb::Op::Lock, Bytes::new()),
+            Write::Put(value) => (kvrpcpb::Op::Put, value.clone()),
+            Write::Delete => (kvrpcpb::Op::Del, Bytes::new()),
+            Write::Lock => (kvrpcpb::Op::Lock, Bytes::new()),
         };
-        tinykvpb::Mutation { op: op.into(), key: self.key.user.clone(), value }
+        kvrpcpb::Mutation { op: op.into(), key: self.key.user.clone(), value, ..Default::default() }
     }
 }
 

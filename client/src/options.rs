@@ -56,6 +56,16 @@ pub struct Options {
     /// Commits and clean-ups that may run in the background at once; beyond it the caller waits for its own.
     /// Default 256.
     pub background_max: usize,
+    /// Commit in one phase what lies in one region. Default true.
+    pub one_phase_commit: bool,
+    /// Commit asynchronously what does not: it is committed as soon as all its keys are locked, and answered then.
+    /// Default true.
+    pub async_commit: bool,
+    /// Most keys of an asynchronous commit, whose primary names all others; a larger transaction commits in two phases.
+    /// Default 256.
+    pub async_commit_keys_max: usize,
+    /// Most bytes of these keys. Default 4 KiB.
+    pub async_commit_key_bytes_max: usize,
     /// How requests reach the stores; [`crate::Client::new`] is given it and does not look here. Default
     /// [`Transport::Unary`].
     pub transport: Transport,
@@ -83,6 +93,10 @@ impl Default for Options {
             concurrency: 32,
             scan_page_rows: 256,
             background_max: 256,
+            one_phase_commit: true,
+            async_commit: true,
+            async_commit_keys_max: 256,
+            async_commit_key_bytes_max: 4 << 10,
             transport: Transport::default(),
             seed: rand::random(),
         }

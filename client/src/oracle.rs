@@ -1,5 +1,5 @@
 //! The seam to the clock of the cluster: whoever hands out timestamps that never repeat and never go back.
-//! `HttpOracle` speaks to `nokv tso`; placement's stream comes behind the same trait.
+//! `NetworkOracle` speaks to `nokv tso`, and to any other that serves placement's stream; `HttpOracle` to the former.
 
 use futures_util::future::BoxFuture;
 use nokv_percolator::Timestamp;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nokv_percolator::{Key, Timestamp};
 use nokv_proto::kvrpcpb::{self, LockInfo};
-use nokv_proto::tinykvpb;
+use parking_lot::Mutex;
 
 use crate::budget::{Budget, Wait};
 use crate::client::Client;
@@ -27,6 +27,13 @@ enum TxnStatus {
     Alive(Duration),
     /// Not asked yet: see [`crate::Options::secondary_grace`].
     Fresh,
+}
+
+/// What the secondaries of an asynchronous commit were found to be.
+struct Secondaries {
+    bound: Timestamp,
+    ended: Option<TxnOutcome>,
+    two_phases: bool,
 }
 
 /// A lock that could not be resolved because its owner is alive, and for how long it was met.
@@ -98,7 +105,36 @@ impl Client {
             return Ok(TxnStatus::Fresh);
         }
         let now = self.draw(budget).await?;
-        let answer = self.check_txn_status(owner, primary, now, budget).await?;
+        self.fate(owner, primary, now, budget).await
+    }
+
+    /// Finds out what became of a transaction, or decides it: as of the end of time every lock's time is over.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] at the deadline.
+    pub(crate) async fn decide(&self, start_ts: Timestamp, primary: &Bytes, budget: &mut Budget) -> Result<TxnOutcome> {
+        match self.fate(start_ts, primary, Timestamp::MAX, budget).await? {
+            TxnStatus::Ended(outcome) => Ok(outcome),
+            TxnStatus::Alive(_) | TxnStatus::Fresh => {
+                Err(Error::Protocol("a lock outlived the end of time".to_owned()))
+            }
+        }
+    }
+
+    /// What became of a transaction as of `now`, as its primary says and, if it commits asynchronously and its time is
+    /// over, its other keys.
+    async fn fate(&self, owner: Timestamp, primary: &Bytes, now: Timestamp, budget: &mut Budget) -> Result<TxnStatus> {
+        let mut answer = self.txn_status(owner, primary, now, false, budget).await?;
+        let asynchronous = answer.lock_info.take().filter(|lock| lock.use_async_commit);
+        if let Some(lock) = asynchronous.filter(|_| owner.ttl_over(answer.lock_ttl, now)) {
+            match self.check_secondaries(owner, &lock, budget).await? {
+                Some(outcome) => {
+                    self.inner.outcomes.insert(owner, primary.clone(), outcome);
+                    return Ok(TxnStatus::Ended(outcome));
+                }
+                None => answer = self.txn_status(owner, primary, now, true, budget).await?,
+            }
+        }
         let outcome = if answer.commit_version > 0 {
             TxnOutcome::Committed(Timestamp(answer.commit_version))
         } else if answer.lock_ttl == 0 {
@@ -112,25 +148,82 @@ impl Client {
     }
 
     /// Asks a transaction's primary for its state as of `now`. A transaction whose lock's time is over by then, or
-    /// that has no lock there, is rolled back by asking.
-    pub(crate) async fn check_txn_status(
+    /// that has no lock there, is rolled back by asking; one that commits asynchronously is not, unless `two_phases`
+    /// says that it is known to need a second phase.
+    async fn txn_status(
         &self,
         start_ts: Timestamp,
         primary: &Bytes,
         now: Timestamp,
+        two_phases: bool,
         budget: &mut Budget,
-    ) -> Result<tinykvpb::CheckTxnStatusResponse> {
+    ) -> Result<kvrpcpb::CheckTxnStatusResponse> {
         if primary.is_empty() {
             return Err(Error::Protocol(format!("a lock of transaction {start_ts} names no primary")));
         }
-        let request = tinykvpb::CheckTxnStatusRequest {
+        let request = kvrpcpb::CheckTxnStatusRequest {
             primary_key: primary.clone(),
             lock_ts: start_ts.0,
             current_ts: now.0,
+            rollback_if_not_exist: true,
+            force_sync_commit: two_phases,
             ..Default::default()
         };
-        let (_, answer) = self.call(Key::encode(primary).as_encoded(), &request, budget).await?;
-        Ok(answer)
+        let (route, answer) = self.call(Key::encode(primary).as_encoded(), &request, budget).await?;
+        match answer.error {
+            None => Ok(answer),
+            Some(error) => Err(Error::Protocol(format!(
+                "store {} cannot tell what became of transaction {start_ts}: {error:?}",
+                route.peer.store_id
+            ))),
+        }
+    }
+
+    /// Whether a transaction that commits asynchronously, whose primary's `lock` names its other keys, holds all its
+    /// locks: then it is committed, at the largest of their bounds. `None`: one of them needs a second phase, so the
+    /// primary decides alone. A key that is not locked is closed to the transaction by asking.
+    async fn check_secondaries(
+        &self,
+        owner: Timestamp,
+        lock: &LockInfo,
+        budget: &Budget,
+    ) -> Result<Option<TxnOutcome>> {
+        let bound = Timestamp(lock.min_commit_ts);
+        let found = Mutex::new(Secondaries { bound, ended: None, two_phases: false });
+        let keys: Vec<PlacedKey> = lock.secondaries.iter().map(|key| key.clone().into()).collect();
+        let send = |Batch { route, items, mut budget }: Batch<PlacedKey>| {
+            let found = &found;
+            async move {
+                let request = kvrpcpb::CheckSecondaryLocksRequest {
+                    keys: items.iter().map(|key| key.user.clone()).collect(),
+                    start_version: owner.0,
+                    ..Default::default()
+                };
+                let Some(answer) = self.attempt(&route, request, &mut budget).await? else {
+                    return Ok(Step::Again(items, budget));
+                };
+                if let Some(error) = answer.error {
+                    return Err(Error::Protocol(format!(
+                        "store {} cannot tell the locks of transaction {owner}: {error:?}",
+                        route.peer.store_id
+                    )));
+                }
+                let mut found = found.lock();
+                if answer.commit_ts > 0 {
+                    found.ended = Some(TxnOutcome::Committed(Timestamp(answer.commit_ts)));
+                } else if answer.locks.len() < items.len() {
+                    found.ended = Some(TxnOutcome::RolledBack);
+                }
+                for lock in answer.locks {
+                    found.two_phases |= !lock.use_async_commit;
+                    found.bound = found.bound.max(Timestamp(lock.min_commit_ts));
+                }
+                Ok(Step::Done)
+            }
+        };
+        self.spread(keys, budget, OnError::Stop, send).await?;
+        let Secondaries { bound, ended, two_phases } = found.into_inner();
+        Ok(ended.or((!two_phases).then_some(TxnOutcome::Committed(bound))))
     }
 
     /// Rolls the locks of an ended transaction forward or back, in every region where one was met.

@@ -125,7 +125,8 @@ impl Router {
         if let Some(not_leader) = error.not_leader {
             let wait = if not_leader.leader.is_some() { Wait::Moved } else { Wait::Leader };
             peer_failed(PeerFailure::NotLeader(not_leader.leader));
-            again(wait, true)
+            // Said of what was not handed to raft, or was refused by it; what was is answered as stale.
+            again(wait, false)
         } else if let Some(epoch) = error.epoch_not_match {
             if epoch.current_regions.is_empty() {
                 regions.forget(&route.region);

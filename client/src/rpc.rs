@@ -1,9 +1,11 @@
-//! The seam to the stores: one method for each TinyKv call that the client makes, one of our own, and how
-//! such a call may fail.
+//! The seam to the stores: one method for each TinyKv call that the client makes, a few of TiKV's, one of our own, and
+//! how such a call may fail.
 //! `GrpcRpc` answers it over the network; tests and the simulator answer it from memory.
 
 use futures_util::future::BoxFuture;
 use nokv_proto::{kvrpcpb, nokvpb, tinykvpb};
+
+use crate::tiny_forms;
 
 /// The future of an answer.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, RpcError>>;
@@ -68,6 +70,46 @@ pub trait Rpc: Send + Sync + 'static {
     ) -> Reply<'a, nokvpb::RegionAtResponse> {
         let unknown = format!("{address}: nothing is known of the call that asks for {:?}", request.key);
         Box::pin(std::future::ready(Err(RpcError::Unimplemented(unknown))))
+    }
+
+    /// Phase one in TiKV's form, which can ask for one phase and for an asynchronous commit. Where the store knows
+    /// TinyKv only it goes there without, and the answer shows it: as this does, unless it is overridden.
+    fn txn_prewrite<'a>(
+        &'a self,
+        address: &'a str,
+        request: kvrpcpb::PrewriteRequest,
+    ) -> Reply<'a, kvrpcpb::PrewriteResponse> {
+        self.kv_prewrite(address, tiny_forms::prewrite(request))
+    }
+
+    /// Phase two over TiKV's service where there is one, whose errors say more.
+    fn txn_commit<'a>(
+        &'a self,
+        address: &'a str,
+        request: kvrpcpb::CommitRequest,
+    ) -> Reply<'a, kvrpcpb::CommitResponse> {
+        self.kv_commit(address, request)
+    }
+
+    /// Asks for a transaction's status in TiKV's form, which tells of asynchronous commits; else in TinyKv's.
+    fn txn_status<'a>(
+        &'a self,
+        address: &'a str,
+        request: kvrpcpb::CheckTxnStatusRequest,
+    ) -> Reply<'a, kvrpcpb::CheckTxnStatusResponse> {
+        let answer = self.kv_check_txn_status(address, tiny_forms::status(request));
+        Box::pin(async move { answer.await.map(tiny_forms::status_answer) })
+    }
+
+    /// Asks whether a transaction holds its locks on keys of one region, and closes those to it that it does not.
+    /// TinyKv has no such call, and no transactions that need it.
+    fn check_secondary_locks<'a>(
+        &'a self,
+        _address: &'a str,
+        _request: kvrpcpb::CheckSecondaryLocksRequest,
+    ) -> Reply<'a, kvrpcpb::CheckSecondaryLocksResponse> {
+        let error = RpcError::Unimplemented("the store does not know KvCheckSecondaryLocks".to_owned());
+        Box::pin(std::future::ready(Err(error)))
     }
 }
 

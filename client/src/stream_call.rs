@@ -46,6 +46,9 @@ streamed! {
     Get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
     Scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
     Commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
+    Prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
+    CheckTxnStatus: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
+    CheckSecondaryLocks: kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse;
     BatchRollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
     ResolveLock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
     RawGet: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;

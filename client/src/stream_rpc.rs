@@ -176,4 +176,8 @@ stream! {
     raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
     raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
     raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
+    txn_prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
+    txn_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
+    txn_status: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
+    check_secondary_locks: kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse;
 }

@@ -149,7 +149,7 @@ impl Transaction {
         let Some(primary) = primary else { return Ok(self.start_ts) };
         let mutations = self.writes.into_iter().map(|(key, write)| Mutation { key, write }).collect();
         let budget = self.client.budget("commit");
-        self.client.commit_mutations(&primary, mutations, self.start_ts, self.began.elapsed(), budget).await
+        self.client.commit_mutations(&primary, mutations, self.start_ts, None, self.began.elapsed(), budget).await
     }
 
     /// Gives the transaction up. As to drop it, in words.

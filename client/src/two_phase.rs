@@ -1,5 +1,6 @@
-//! The two-phase commit of one set of mutations: prewrite everywhere, draw the commit timestamp, commit the primary,
-//! and with that it is decided; the rest follows in the background.
+//! The commit of one set of mutations. In two phases: prewrite everywhere, draw the commit timestamp, commit the
+//! primary, and with that it is decided; the rest follows in the background. Where the stores choose the timestamp
+//! themselves (see `own_timestamp`), the prewrites decide.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +16,11 @@ use crate::mutation::{Mutation, PlacedKey, PlacedMutation, Write};
 /// Where the commit timestamp comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommitTs {
-    /// From the oracle, once every prewrite has succeeded.
-    Drawn,
+    /// From the stores, if they can; else from the oracle, once every prewrite has succeeded.
+    Drawn {
+        /// Drawn when the commit began, if it was.
+        floor: Option<Timestamp>,
+    },
     /// From the caller.
     Given(Timestamp),
 }
@@ -45,7 +49,8 @@ impl Client {
         mutations: Vec<Mutation>,
         start_ts: Timestamp,
     ) -> Result<Timestamp> {
-        self.commit_mutations(primary.as_ref(), mutations, start_ts, Duration::ZERO, self.budget("commit")).await
+        let budget = self.budget("commit");
+        self.commit_mutations(primary.as_ref(), mutations, start_ts, None, Duration::ZERO, budget).await
     }
 
     /// Commits `mutations` with timestamps of the caller's, and locks that live for `ttl_ms` milliseconds from the
@@ -73,12 +78,14 @@ impl Client {
         self.run(transaction, self.budget("commit")).await.map(drop)
     }
 
-    /// As [`Client::two_phase_commit`], for a transaction that began `elapsed` ago.
+    /// As [`Client::two_phase_commit`], for a transaction that began `elapsed` ago. `floor` is a timestamp of its own
+    /// that was drawn when the commit began, if it was.
     pub(crate) async fn commit_mutations(
         &self,
         primary: &[u8],
         mutations: Vec<Mutation>,
         start_ts: Timestamp,
+        floor: Option<Timestamp>,
         elapsed: Duration,
         budget: Budget,
     ) -> Result<Timestamp> {
@@ -87,7 +94,8 @@ impl Client {
         }
         let (primary, mutations, bytes) = self.prepare(primary, mutations)?;
         let ttl_ms = self.inner.options.lock_ttl_ms(bytes, elapsed);
-        self.run(TwoPhase { start_ts, commit_ts: CommitTs::Drawn, ttl_ms, primary, mutations }, budget).await
+        let commit_ts = CommitTs::Drawn { floor };
+        self.run(TwoPhase { start_ts, commit_ts, ttl_ms, primary, mutations }, budget).await
     }
 
     /// Checks the bounds, sorts, and keeps the last mutation of each key.
@@ -140,10 +148,21 @@ impl Client {
         if nokv_percolator::is_planted("commit timestamp before prewrite") {
             transaction.commit_ts = CommitTs::Given(self.draw(&mut budget).await?);
         }
-        let mut touched = self.prewrite(&transaction, &budget).await;
+        let own = self.own_timestamp(&transaction, &mut budget).await?;
+        let mut touched = self.prewrite(&transaction, own.as_ref(), &budget).await;
         if let Err(error) = touched.outcome {
+            if touched.could_decide {
+                return self.settle(&transaction, touched.keys, error, &mut budget).await;
+            }
             self.clean_up(&transaction, touched.keys).await;
             return Err(error);
+        }
+        if let Some(commit_ts) = touched.decided {
+            self.commit_secondaries(&transaction, commit_ts, touched.keys).await;
+            return Ok(commit_ts);
+        }
+        if touched.could_decide {
+            self.inner.own_timestamp_pause.begin();
         }
         match self.commit_primary(&transaction, &mut budget).await {
             Ok(primary) => {

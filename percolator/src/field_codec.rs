@@ -108,6 +108,11 @@ impl<'a> FieldReader<'a> {
         Ok(Some((tag, FieldReader::new(self.chunk()?, self.what))))
     }
 
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// All that is left.
     pub(crate) fn remaining(self) -> &'a [u8] {
         self.rest

@@ -31,6 +31,7 @@
 //! | `lock_walk.rs` | walking a range's locks, a bounded number at a time |
 //! | `outcome.rs`, `key_error.rs`, `error.rs` | what comes out: effects, answers, failures |
 //! | `latches/` | who may read and then write which keys |
+//! | `announcements.rs` | which locks are on their way to being records; how far this store has read |
 //!
 //! # Invariants
 //! 1. A commit lies above its transaction's start. (Checked by [`Commit`] and [`ResolveLock`].)
@@ -43,14 +44,18 @@
 //! 7. Latches on all keys of a writing command are held from before its view to after its batch is applied; without
 //!    them none of the above holds.
 //! 8. A record that this version does not wholly understand is an [`Error`], never a guess.
+//! 9. No transaction commits at or below a timestamp at which its keys were read without it: one whose timestamp is not
+//!    drawn after its prewrites gets it from [`Announcements`], which every read has told its version before its view.
+//! 10. A lock that commits asynchronously keeps its bound: no push, no heartbeat, no age changes it.
 //!
 //! `tests/scripts` shows each rule as a trace; `tests/model` holds all commands against a naive map of versions.
 //!
 //! # Deliberately absent
-//! Pessimistic locks, async commit, one-phase commit and garbage collection: their places in the record formats are
-//! kept, and until a version fills them such a record is refused. Raw keys: they are no transaction's business.
+//! Pessimistic locks and garbage collection: their places in the record formats are kept, and until a version fills
+//! them such a record is refused. Raw keys: they are no transaction's business.
 //! Checks of region, epoch and range, and bounds on the number of keys: the caller's.
 
+mod announcements;
 mod commands;
 mod effects;
 mod error;
@@ -67,6 +72,7 @@ mod timestamp;
 mod versions;
 mod write_record;
 
+pub use announcements::{Announcement, Announcements, Blocked};
 pub use commands::*;
 pub use error::{Error, Result};
 pub use key::Key;

@@ -5,7 +5,8 @@
 //!   kind   1 Put, 2 Delete, 3 Lock; 4 is kept for pessimistic locks
 //!   field  tag · length · content
 //!            1 short value   2 txn_size varint   3 min_commit_ts u64   4 for_update_ts u64
-//!            5 is kept for async commit's secondaries, 6 for rollback timestamps overlapping this lock
+//!            5 commits asynchronously: on the primary the other keys (length, user key) …, else empty
+//!            6 is kept for rollback timestamps overlapping this lock
 //! ```
 //! Integers of fixed size are big-endian; a field that is zero or absent is left out.
 
@@ -19,6 +20,7 @@ const TAG_SHORT_VALUE: u8 = 1;
 const TAG_TXN_SIZE: u8 = 2;
 const TAG_MIN_COMMIT_TS: u8 = 3;
 const TAG_FOR_UPDATE_TS: u8 = 4;
+const TAG_ASYNC_COMMIT: u8 = 5;
 
 /// What the transaction will do to the key when it commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,6 +53,9 @@ pub struct Lock {
     pub min_commit_ts: Timestamp,
     /// A put's value, if it is at most [`SHORT_VALUE_BYTES_MAX`] long; a longer one is in `Cf::Default`.
     pub short_value: Option<Bytes>,
+    /// Set if the transaction commits asynchronously: it is committed as soon as all its keys are locked, at the
+    /// largest of their bounds. On the primary it names all other keys (user keys); elsewhere it is empty.
+    pub async_commit: Option<Vec<Bytes>>,
 }
 
 impl Lock {
@@ -76,6 +81,11 @@ impl Lock {
         if !self.for_update_ts.is_zero() {
             put_field(&mut out, TAG_FOR_UPDATE_TS, &self.for_update_ts.0.to_be_bytes());
         }
+        if let Some(secondaries) = &self.async_commit {
+            let mut content = Vec::new();
+            secondaries.iter().for_each(|key| put_chunk(&mut content, key));
+            put_field(&mut out, TAG_ASYNC_COMMIT, &content);
+        }
         out
     }
 
@@ -100,6 +110,7 @@ impl Lock {
             txn_size: 0,
             min_commit_ts: Timestamp::ZERO,
             short_value: None,
+            async_commit: None,
         };
         while let Some((tag, mut content)) = reader.field()? {
             match tag {
@@ -114,6 +125,13 @@ impl Lock {
                 TAG_TXN_SIZE => lock.txn_size = content.varint()?,
                 TAG_MIN_COMMIT_TS => lock.min_commit_ts = content.timestamp()?,
                 TAG_FOR_UPDATE_TS => lock.for_update_ts = content.timestamp()?,
+                TAG_ASYNC_COMMIT => {
+                    let mut secondaries = Vec::new();
+                    while !content.is_empty() {
+                        secondaries.push(record.slice_ref(content.chunk()?));
+                    }
+                    lock.async_commit = Some(secondaries);
+                }
                 tag => return Err(Error::UnknownFormat { what: "field of a lock", tag }),
             }
             content.end()?;
@@ -145,6 +163,8 @@ impl Lock {
             txn_size: self.txn_size,
             for_update_ts: self.for_update_ts,
             min_commit_ts: self.min_commit_ts,
+            use_async_commit: self.async_commit.is_some(),
+            secondaries: self.async_commit.clone().unwrap_or_default(),
         })
     }
 }
@@ -168,6 +188,10 @@ pub struct LockInfo {
     pub for_update_ts: Timestamp,
     /// The transaction commits no earlier; zero = not bound.
     pub min_commit_ts: Timestamp,
+    /// The transaction is committed as soon as all its keys are locked.
+    pub use_async_commit: bool,
+    /// All its other keys, if this is its primary and it commits so.
+    pub secondaries: Vec<Bytes>,
 }
 
 #[cfg(test)]
@@ -186,6 +210,7 @@ mod tests {
             txn_size: 0,
             min_commit_ts: Timestamp::ZERO,
             short_value: None,
+            async_commit: None,
         }
     }
 
@@ -203,6 +228,13 @@ mod tests {
         let fields = [1, 1, b'v', 2, 2, 0xac, 0x02, 3, 8, 0, 0, 0, 0, 0, 0, 1, 3, 4, 8, 0, 0, 0, 0, 0, 0, 1, 4];
         assert_eq!(full.encode(), [&plain[..], &fields[..]].concat());
         assert_eq!(Lock::decode(&full.encode().into()).unwrap(), full);
+        let secondary = Lock { async_commit: Some(Vec::new()), ..lock() };
+        assert_eq!(secondary.encode(), [&plain[..], &[5, 0]].concat());
+        assert_eq!(Lock::decode(&secondary.encode().into()).unwrap(), secondary);
+        let keys = vec![Bytes::from_static(b"q"), Bytes::from_static(b"rs")];
+        let primary = Lock { async_commit: Some(keys), ..lock() };
+        assert_eq!(primary.encode(), [&plain[..], &[5, 5, 1, b'q', 2, b'r', b's']].concat());
+        assert_eq!(Lock::decode(&primary.encode().into()).unwrap(), primary);
     }
 
     #[test]
@@ -215,7 +247,7 @@ mod tests {
         };
         assert!(matches!(decode_with(0, 0x21), Err(Error::UnknownFormat { what: "lock record", tag: 0x21 })));
         assert!(matches!(decode_with(0, 0x14), Err(Error::UnknownFormat { what: "kind of lock", tag: 4 })));
-        for tag in [5, 6, 200] {
+        for tag in [6, 7, 200] {
             let record = [&good[..], &[tag, 0]].concat();
             let error = Lock::decode(&record.into()).unwrap_err();
             assert!(matches!(error, Error::UnknownFormat { what: "field of a lock", tag: found } if found == tag));
@@ -236,6 +268,7 @@ mod tests {
             primary in any::<Vec<u8>>(),
             value in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..=SHORT_VALUE_BYTES_MAX)),
             numbers: (u64, u64, u64, u64, u64),
+            others in proptest::option::of(proptest::collection::vec(any::<Vec<u8>>(), 0..4)),
         ) {
             let lock = Lock {
                 kind,
@@ -246,6 +279,7 @@ mod tests {
                 txn_size: numbers.3,
                 min_commit_ts: Timestamp(numbers.4),
                 short_value: value.filter(|_| kind == LockKind::Put).map(Bytes::from),
+                async_commit: others.map(|others| others.into_iter().map(Bytes::from).collect()),
             };
             prop_assert_eq!(Lock::decode(&lock.encode().into()).unwrap(), lock);
         }

@@ -39,8 +39,9 @@ impl ReadPoint {
     /// Whether `lock` on `key` lets this read pass.
     ///
     /// A lock stops a read if its transaction started up to the version, will change the key, and may commit at or
-    /// below the version. That it cannot is known from the primary's `min_commit_ts` alone: the primary decides, and a
-    /// secondary's bound is only what its prewrite carried.
+    /// below the version. That it cannot is known from the primary's `min_commit_ts`, because the primary decides,
+    /// while a secondary's bound is only what its prewrite carried; where a transaction commits asynchronously, from
+    /// any lock's, because it commits at the largest of them.
     pub(crate) fn check_lock(&self, key: &Key, lock: &Lock) -> Result<Reply<()>> {
         if !self.respects_locks()
             || lock.start_ts > self.version
@@ -50,7 +51,7 @@ impl ReadPoint {
         {
             return Ok(Ok(()));
         }
-        if lock.min_commit_ts > self.version && lock.is_on_primary(key) {
+        if lock.min_commit_ts > self.version && (lock.async_commit.is_some() || lock.is_on_primary(key)) {
             return Ok(Ok(()));
         }
         Ok(Err(KeyError::Locked(lock.info(key)?)))

@@ -10,7 +10,12 @@ use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures_util::stream;
+use nokv_client::{NetworkOracle, TimestampOracle as _};
+use nokv_proto::pdpb::TsoRequest;
+use nokv_proto::pdpb::pd_client::PdClient;
 use process::{Tso, run};
+use tonic::Code;
 
 fn now_ms() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
@@ -39,6 +44,43 @@ fn answers_over_http() {
     }
     assert_eq!(tso.get("/nothing").0, 404);
     assert_eq!(tso.try_get("POST", "/tso").unwrap().0, 405);
+}
+
+#[tokio::test]
+async fn answers_over_a_stream_of_requests() {
+    let dir = tempfile::tempdir().unwrap();
+    let tso = Tso::start(dir.path(), &[]);
+    let url = format!("http://{}", tso.connect().peer_addr().unwrap());
+    let before = tso.timestamps(1);
+    let mut client = PdClient::connect(url.clone()).await.unwrap();
+    let request = |count| TsoRequest { count, ..Default::default() };
+    let asked = [3, 5, 1].map(request);
+    let mut answers = client.tso(stream::iter(asked)).await.unwrap().into_inner();
+    let mut last = before;
+    for count in [3, 5, 1] {
+        let answer = answers.message().await.unwrap().unwrap();
+        assert_eq!(answer.count, count);
+        assert_ne!(answer.header.unwrap().cluster_id, 0, "clients insist on it");
+        let timestamp = answer.timestamp.unwrap();
+        let largest = ((timestamp.physical as u64) << 18) + timestamp.logical as u64;
+        assert!(largest - u64::from(count) >= last, "the largest of the batch, which lies behind the one before");
+        last = largest;
+    }
+    assert!(answers.message().await.unwrap().is_none());
+    let mut refused = client.tso(stream::iter([request(0)])).await.unwrap().into_inner();
+    assert_eq!(refused.message().await.unwrap_err().code(), Code::InvalidArgument);
+    let unknown = client.get_members(nokv_proto::pdpb::GetMembersRequest::default()).await.unwrap_err();
+    assert_eq!(unknown.code(), Code::Unimplemented);
+
+    let oracle = NetworkOracle::new(&url).unwrap();
+    let (first, second) = (oracle.timestamps(10).await.unwrap().0, oracle.timestamps(1).await.unwrap().0);
+    assert!(first > last && second >= first + 10);
+    assert!(tso.timestamps(1) > second, "one clock for both");
+    // An open stream does not hold a stop up.
+    tso.signal("TERM");
+    let (status, log) = tokio::task::spawn_blocking(|| tso.wait()).await.unwrap();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("did not finish in time"), "{log}");
 }
 
 /// Takes batches of `count` until the server is gone: the first and the last timestamp of each. Says when it has one.

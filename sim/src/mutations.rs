@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 22] = [
+pub const MUTATIONS: [Mutation; 25] = [
     mutation("send before sync", "raftstore: ready", 2_000),
     mutation("do not sync", "raftstore: ready", 2_000),
     mutation("forget the vote", "raftstore: ready", 2_000),
@@ -42,6 +42,9 @@ pub const MUTATIONS: [Mutation; 22] = [
     mutation("overlook the primary's commit", "percolator: status", 2_000),
     mutation("commit whatever is locked", "percolator: commit", 2_000),
     mutation("release latches before the write is applied", "server: executor", 2_000),
+    mutation("reads do not raise max_ts", "percolator: announcements", 2_000),
+    mutation("hide announced locks", "percolator: announcements", 2_000),
+    mutation("choose timestamps before max_ts is fresh", "server: freshness", 2_000),
     mutation("forget the bound of timestamps", "placement: clock", 2_000),
     mutation("commit timestamp before prewrite", "client: two_phase", 2_000),
     mutation("call unknown commits failed", "client: commit", 2_000),

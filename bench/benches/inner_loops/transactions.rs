@@ -5,7 +5,7 @@ use bytes::Bytes;
 use criterion::Criterion;
 use nokv_engine::{Engine, KeyRange, MemoryEngine, RocksEngine, RocksOptions};
 use nokv_percolator::{
-    Assertion, AssertionLevel, Commit, Get, Key, Mutation, MutationOp, Prewrite, ReadPoint, Scan, Timestamp,
+    Assertion, AssertionLevel, Commit, CommitBy, Get, Key, Mutation, MutationOp, Prewrite, ReadPoint, Scan, Timestamp,
 };
 
 use crate::measure;
@@ -85,6 +85,7 @@ fn prewrite(numbers: impl Iterator<Item = u64>, start_ts: Timestamp) -> Prewrite
         ttl_ms: 3_000,
         txn_size: 0,
         min_commit_ts: Timestamp(0),
+        commit_by: CommitBy::TwoPhases,
         assertion_level: AssertionLevel::Off,
     }
 }

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use nokv_client::{
-    AbortReason, AskingDirectory, Client, Error, GrpcOptions, GrpcRpc, HttpOracle, Mutation, Options, Rpc, ScanRange,
-    StreamOptions, StreamRpc, Timestamp, Topology, Transport,
+    AbortReason, AskingDirectory, Client, Error, GrpcOptions, GrpcRpc, Mutation, NetworkOracle, Options, Rpc,
+    ScanRange, StreamOptions, StreamRpc, Timestamp, Topology, Transport,
 };
 
 use super::{Outcome, Target};
@@ -43,7 +43,7 @@ impl Nokv {
                 Arc::new(StreamRpc::new(StreamOptions { grpc, streams_per_store, ..StreamOptions::default() }))
             }
         };
-        let oracle = HttpOracle::new(tso).map_err(|error| file(error.to_string()))?;
+        let oracle = NetworkOracle::new(tso).map_err(|error| file(error.to_string()))?;
         let directory = AskingDirectory::new(rpc.clone(), topology);
         let client = Client::new(rpc, Arc::new(oracle), Arc::new(directory), Options::default());
         Ok(Self { client, run_ts: Timestamp(0) })
@@ -69,10 +69,8 @@ impl Nokv {
     }
 
     async fn write(&self, pairs: &[(Bytes, Bytes)]) -> nokv_client::Result<()> {
-        let Some((primary, _)) = pairs.first() else { return Ok(()) };
-        let mutations = pairs.iter().map(|(key, value)| Mutation::put(key, value.clone())).collect();
-        let start_ts = self.client.timestamp().await?;
-        self.client.two_phase_commit(primary, mutations, start_ts).await.map(drop)
+        let mutations: Vec<_> = pairs.iter().map(|(key, value)| Mutation::put(key, value.clone())).collect();
+        if mutations.is_empty() { Ok(()) } else { self.client.write_together(mutations).await.map(drop) }
     }
 
     /// Balances are the first eight bytes of the values, little-endian, and wrap.

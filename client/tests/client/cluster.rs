@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use nokv_client::{AskingDirectory, Client, Located, Options, OracleError, StaticDirectory, TimestampOracle, Topology};
 use nokv_engine::{Cf, Cursor, Engine, KeyRange, MemoryEngine, ReadView, WriteBatch};
-use nokv_percolator::{Get, Key, Lock, ReadPoint, Timestamp};
+use nokv_percolator::{Announcements, Get, Key, Lock, ReadPoint, Timestamp};
 use nokv_proto::{errorpb, metapb};
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -38,6 +38,12 @@ pub struct State {
     pub tells_regions: bool,
     /// The next commit is answered with an error, whatever the keys say.
     pub refuse_commit: bool,
+    /// Stores let transactions choose their commit timestamp.
+    pub can_choose: bool,
+    /// How often they were asked to.
+    pub asked_to_choose: usize,
+    /// How far they were read.
+    pub announcements: Announcements,
     pub faults: Vec<Fault>,
     /// One line a request, in the order in which they arrived.
     pub trace: Vec<String>,
@@ -61,6 +67,9 @@ impl Cluster {
             oracle_down: false,
             tells_regions: false,
             refuse_commit: false,
+            can_choose: false,
+            asked_to_choose: 0,
+            announcements: Announcements::default(),
             faults: Vec::new(),
             trace: Vec::new(),
             last_ts: Timestamp::ZERO,
@@ -68,9 +77,9 @@ impl Cluster {
         Cluster { state: Arc::new(Mutex::new(state)), began: Instant::now() }
     }
 
-    /// A client that knows the regions as they are now.
+    /// A client that knows the regions as they are now, and commits in two phases.
     pub fn client(&self) -> Client {
-        self.client_with(Options::default())
+        self.client_with(Options { one_phase_commit: false, async_commit: false, ..Options::default() })
     }
 
     pub fn client_with(&self, options: Options) -> Client {

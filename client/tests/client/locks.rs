@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use nokv_client::{AbortReason, Error, Options, ScanRange, Timestamp};
 use nokv_engine::Engine;
-use nokv_percolator::{Assertion, AssertionLevel, Commit, Key, Mutation, MutationOp, Prewrite};
+use nokv_percolator::{Assertion, AssertionLevel, Commit, CommitBy, Key, Mutation, MutationOp, Prewrite};
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
@@ -29,6 +29,7 @@ fn leave_locks_of(cluster: &Cluster, primary: &str, keys: &[&str], start_ts: Tim
         ttl_ms,
         txn_size: 0,
         min_commit_ts: Timestamp::ZERO,
+        commit_by: CommitBy::TwoPhases,
         assertion_level: AssertionLevel::Off,
     };
     let mut state = cluster.state.lock();

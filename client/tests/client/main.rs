@@ -13,6 +13,7 @@ mod moving_regions;
 mod over_grpc;
 mod over_http;
 mod over_streams;
+mod own_timestamps;
 mod raw_keys;
 mod routing;
 mod scans;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nokv_client::{Error, HttpOracle, InvalidInput, OracleError, TimestampOracle};
+use nokv_client::{Error, HttpOracle, InvalidInput, NetworkOracle, OracleError, TimestampOracle};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -127,6 +127,22 @@ async fn a_kept_connection_that_was_cut_is_replaced_at_once() {
         last = timestamp + 1;
     }
     assert_eq!(*tso.asked.lock(), vec![vec![2]; 5]);
+}
+
+#[tokio::test]
+async fn a_server_without_streams_is_asked_over_http() {
+    let tso = Tso::start(next).await;
+    tso.permits.add_permits(1_000);
+    let patience = Duration::from_secs(60);
+    let oracle = NetworkOracle::new(&tso.url).unwrap().with_timeouts(patience, patience);
+    let mut last = 0;
+    for _ in 0..3 {
+        let timestamp = oracle.timestamps(2).await.unwrap().0;
+        assert!(timestamp > last);
+        last = timestamp + 1;
+    }
+    let asked = tso.asked.lock().clone();
+    assert_eq!(asked.last(), Some(&vec![2, 2, 2]), "one connection, once that is known: {asked:?}");
 }
 
 #[tokio::test]

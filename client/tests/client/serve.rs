@@ -1,4 +1,5 @@
-//! TinyKv's calls on the fake cluster: each checks the context as a store does, then lets the percolator core decide.
+//! TinyKv's calls, and those of TiKV's that the client makes, on the fake cluster: each checks the context as a store
+//! does, then lets the percolator core decide.
 //! So the client meets the answers of the real rules, with no store and no raft behind them.
 
 use std::future::pending;
@@ -134,7 +135,8 @@ answer! {
     kvrpcpb::ScanResponse, answer => format!("{} pairs", answer.pairs.len());
     kvrpcpb::PrewriteResponse, answer => show(answer.errors.first());
     kvrpcpb::CommitResponse, answer => show(answer.error.as_deref());
-    tinykvpb::CheckTxnStatusResponse, answer => match (answer.lock_ttl, answer.commit_version) {
+    kvrpcpb::CheckSecondaryLocksResponse, answer => format!("{} locks", answer.locks.len());
+    kvrpcpb::CheckTxnStatusResponse, answer => match (answer.lock_ttl, answer.commit_version) {
         (0, 0) => "rolled back".to_owned(),
         (0, _) => "committed".to_owned(),
         _ => "alive".to_owned(),
@@ -157,19 +159,26 @@ fn show(error: Option<&kvrpcpb::KeyError>) -> String {
     }
 }
 
+fn lock_to_wire(lock: percolator::LockInfo) -> kvrpcpb::LockInfo {
+    kvrpcpb::LockInfo {
+        primary_lock: lock.primary,
+        lock_version: lock.start_ts.0,
+        key: lock.key,
+        lock_ttl: lock.ttl_ms,
+        min_commit_ts: lock.min_commit_ts.0,
+        use_async_commit: lock.use_async_commit,
+        secondaries: lock.secondaries,
+        ..Default::default()
+    }
+}
+
 /// As the TinyKv service words the core's answers.
 fn to_wire(error: KeyError) -> kvrpcpb::KeyError {
     let mut wire = kvrpcpb::KeyError::default();
     let text = error.to_string();
     match error {
         KeyError::Locked(lock) => {
-            wire.locked = Some(kvrpcpb::LockInfo {
-                primary_lock: lock.primary,
-                lock_version: lock.start_ts.0,
-                key: lock.key,
-                lock_ttl: lock.ttl_ms,
-                ..Default::default()
-            });
+            wire.locked = Some(lock_to_wire(lock));
         }
         KeyError::WriteConflict { start_ts, conflict_start_ts, key, primary, reason, .. } => {
             let reason = match reason {
@@ -217,48 +226,87 @@ fn keys(keys: &[Bytes]) -> Vec<Key> {
     keys.iter().map(|key| Key::encode(key)).collect()
 }
 
-fn prewrite(state: &mut State, request: &tinykvpb::PrewriteRequest) -> kvrpcpb::PrewriteResponse {
+fn prewrite(state: &mut State, request: &kvrpcpb::PrewriteRequest) -> kvrpcpb::PrewriteResponse {
     let mutations = request.mutations.iter().map(|mutation| percolator::Mutation {
         key: Key::encode(&mutation.key),
         op: match mutation.op() {
-            tinykvpb::Op::Put => percolator::MutationOp::Put(mutation.value.clone()),
-            tinykvpb::Op::Del => percolator::MutationOp::Delete,
-            tinykvpb::Op::Lock => percolator::MutationOp::Lock,
-            tinykvpb::Op::Rollback => panic!("no client asks for that"),
+            kvrpcpb::Op::Put => percolator::MutationOp::Put(mutation.value.clone()),
+            kvrpcpb::Op::Del => percolator::MutationOp::Delete,
+            kvrpcpb::Op::Lock => percolator::MutationOp::Lock,
+            _ => panic!("no client asks for that"),
         },
         assertion: percolator::Assertion::None,
     });
-    let command = percolator::Prewrite {
+    let mut command = percolator::Prewrite {
         mutations: mutations.collect(),
         primary: request.primary_lock.clone(),
         start_ts: Timestamp(request.start_version),
         ttl_ms: request.lock_ttl,
         txn_size: 0,
-        min_commit_ts: Timestamp::ZERO,
+        min_commit_ts: Timestamp(request.min_commit_ts),
+        commit_by: percolator::CommitBy::TwoPhases,
         assertion_level: percolator::AssertionLevel::Off,
     };
+    // A request takes no time here, so nobody can meet what is announced.
+    let wants_to = request.try_one_pc || request.use_async_commit;
+    state.asked_to_choose += usize::from(wants_to);
+    if wants_to
+        && state.can_choose
+        && let Some((bound, _)) = state.announcements.announce(&command, Timestamp(request.max_commit_ts))
+    {
+        command.min_commit_ts = bound;
+        command.commit_by = match request.try_one_pc {
+            true => percolator::CommitBy::OnePhase,
+            false => percolator::CommitBy::Async { secondaries: request.secondaries.clone() },
+        };
+    }
     let outcome = command.execute(&state.engine.view()).unwrap();
     state.apply(&outcome.batch);
-    let errors = outcome.reply.errors.into_iter().map(to_wire).collect();
-    kvrpcpb::PrewriteResponse { errors, ..Default::default() }
+    kvrpcpb::PrewriteResponse {
+        errors: outcome.reply.errors.into_iter().map(to_wire).collect(),
+        min_commit_ts: outcome.reply.min_commit_ts.0,
+        one_pc_commit_ts: outcome.reply.commit_ts.0,
+        ..Default::default()
+    }
 }
 
-fn check_txn_status(state: &mut State, request: &tinykvpb::CheckTxnStatusRequest) -> tinykvpb::CheckTxnStatusResponse {
+fn check_txn_status(state: &mut State, request: &kvrpcpb::CheckTxnStatusRequest) -> kvrpcpb::CheckTxnStatusResponse {
     let command = percolator::CheckTxnStatus {
         primary: Key::encode(&request.primary_key),
         lock_ts: Timestamp(request.lock_ts),
-        caller_start_ts: Timestamp::ZERO,
+        caller_start_ts: Timestamp(request.caller_start_ts),
         current_ts: Timestamp(request.current_ts),
-        rollback_if_not_exist: true,
+        rollback_if_not_exist: request.rollback_if_not_exist,
         verify_is_primary: false,
+        force_sync_commit: request.force_sync_commit,
     };
     let outcome = command.execute(&state.engine.view()).unwrap();
     state.apply(&outcome.batch);
-    let mut answer = tinykvpb::CheckTxnStatusResponse::default();
+    let mut answer = kvrpcpb::CheckTxnStatusResponse::default();
     match outcome.reply.unwrap().status {
-        percolator::TxnStatus::Alive(lock) => answer.lock_ttl = lock.ttl_ms,
+        percolator::TxnStatus::Alive(lock) => {
+            answer.lock_ttl = lock.ttl_ms;
+            answer.lock_info = Some(lock_to_wire(lock));
+        }
         percolator::TxnStatus::Committed(commit_ts) => answer.commit_version = commit_ts.0,
         percolator::TxnStatus::RolledBack => {}
+    }
+    answer
+}
+
+fn check_secondary_locks(
+    state: &mut State,
+    request: &kvrpcpb::CheckSecondaryLocksRequest,
+) -> kvrpcpb::CheckSecondaryLocksResponse {
+    let start_ts = Timestamp(request.start_version);
+    let command = percolator::CheckSecondaryLocks { keys: keys(&request.keys), start_ts };
+    let outcome = command.execute(&state.engine.view()).unwrap();
+    state.apply(&outcome.batch);
+    let mut answer = kvrpcpb::CheckSecondaryLocksResponse::default();
+    match outcome.reply {
+        percolator::SecondaryLocks::AllLocked(locks) => answer.locks = locks.into_iter().map(lock_to_wire).collect(),
+        percolator::SecondaryLocks::Committed(at) => answer.commit_ts = at.0,
+        percolator::SecondaryLocks::RolledBack => {}
     }
     answer
 }
@@ -285,6 +333,7 @@ fn scan(state: &State, region: &metapb::Region, request: &kvrpcpb::ScanRequest) 
     let start = encode(&request.start_key);
     let range = KeyRange::new(&start, &region.end_key);
     let read = ReadPoint::snapshot(Timestamp(request.version));
+    state.announcements.raise(read.version);
     let limit = request.limit as usize;
     let command = percolator::Scan { range, read, limit, bytes_max: 0, key_only: false, reverse: false };
     let pairs = command.execute(&state.engine.view()).unwrap().pairs.into_iter().map(|pair| match pair.result {
@@ -307,10 +356,52 @@ fn raw_scan(state: &State, region: &metapb::Region, request: &tinykvpb::RawScanR
     tinykvpb::RawScanResponse { kvs, ..Default::default() }
 }
 
+/// TinyKV's prewrite as TiKV's.
+fn from_tiny(request: tinykvpb::PrewriteRequest) -> kvrpcpb::PrewriteRequest {
+    let tinykvpb::PrewriteRequest { context, mutations, primary_lock, start_version, lock_ttl } = request;
+    let mutations = mutations.into_iter().map(|mutation| {
+        let op = match mutation.op() {
+            tinykvpb::Op::Put => kvrpcpb::Op::Put,
+            tinykvpb::Op::Del => kvrpcpb::Op::Del,
+            tinykvpb::Op::Lock => kvrpcpb::Op::Lock,
+            tinykvpb::Op::Rollback => panic!("no client asks for that"),
+        };
+        kvrpcpb::Mutation { op: op.into(), key: mutation.key, value: mutation.value, ..Default::default() }
+    });
+    let mutations = mutations.collect();
+    kvrpcpb::PrewriteRequest { context, mutations, primary_lock, start_version, lock_ttl, ..Default::default() }
+}
+
 macro_rules! serve {
     ($($method:ident, $call:literal: $request:ty => $response:ty,
        |$asked:ident| $keys:expr, |$state:ident, $region:ident| $run:expr;)*) => {
         impl Rpc for Cluster {
+            fn kv_prewrite<'a>(
+                &'a self,
+                address: &'a str,
+                request: tinykvpb::PrewriteRequest,
+            ) -> Reply<'a, kvrpcpb::PrewriteResponse> {
+                self.txn_prewrite(address, from_tiny(request))
+            }
+
+            fn kv_check_txn_status<'a>(
+                &'a self,
+                address: &'a str,
+                request: tinykvpb::CheckTxnStatusRequest,
+            ) -> Reply<'a, tinykvpb::CheckTxnStatusResponse> {
+                let tinykvpb::CheckTxnStatusRequest { context, primary_key, lock_ts, current_ts } = request;
+                let rollback_if_not_exist = true;
+                let request = kvrpcpb::CheckTxnStatusRequest {
+                    context, primary_key, lock_ts, current_ts, rollback_if_not_exist, ..Default::default()
+                };
+                let answer = self.txn_status(address, request);
+                Box::pin(async move {
+                    let kvrpcpb::CheckTxnStatusResponse { region_error, lock_ttl, commit_version, action, .. } =
+                        answer.await?;
+                    Ok(tinykvpb::CheckTxnStatusResponse { region_error, lock_ttl, commit_version, action })
+                })
+            }
+
             $(fn $method<'a>(&'a self, address: &'a str, $asked: $request) -> Reply<'a, $response> {
                 let received = Received::of($call, $asked.context.as_ref(), $keys);
                 Box::pin(async move {
@@ -360,6 +451,7 @@ serve! {
     kv_get, "KvGet": kvrpcpb::GetRequest => kvrpcpb::GetResponse, |asked| [&asked.key].into_iter(),
     |state, _region| {
         let read = ReadPoint::snapshot(Timestamp(asked.version));
+        state.announcements.raise(read.version);
         let reply = percolator::Get { key: Key::encode(&asked.key), read }.execute(&state.engine.view()).unwrap();
         match reply {
             Ok(Some(found)) => kvrpcpb::GetResponse { value: found.value, ..Default::default() },
@@ -369,7 +461,7 @@ serve! {
     };
     kv_scan, "KvScan": kvrpcpb::ScanRequest => kvrpcpb::ScanResponse, |asked| [&asked.start_key].into_iter(),
     |state, region| scan(state, region, &asked);
-    kv_prewrite, "KvPrewrite": tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse,
+    txn_prewrite, "KvPrewrite": kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse,
     |asked| asked.mutations.iter().map(|mutation| &mutation.key),
     |state, _region| prewrite(state, &asked);
     kv_commit, "KvCommit": kvrpcpb::CommitRequest => kvrpcpb::CommitResponse, |asked| asked.keys.iter(),
@@ -383,9 +475,13 @@ serve! {
         let outcome = command.execute(&state.engine.view());
         kvrpcpb::CommitResponse { error: settle(state, outcome), ..Default::default() }
     };
-    kv_check_txn_status, "KvCheckTxnStatus": tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse,
+    txn_status, "KvCheckTxnStatus": kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse,
     |asked| [&asked.primary_key].into_iter(),
     |state, _region| check_txn_status(state, &asked);
+    check_secondary_locks, "KvCheckSecondaryLocks":
+        kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse,
+    |asked| asked.keys.iter(),
+    |state, _region| check_secondary_locks(state, &asked);
     kv_batch_rollback, "KvBatchRollback": kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse,
     |asked| asked.keys.iter(),
     |state, _region| {

@@ -173,7 +173,9 @@ async fn a_prewrite_that_is_never_served_is_cleaned_up_where_it_was() {
 #[tokio::test(start_paused = true)]
 async fn a_prewrite_that_comes_late_finds_the_door_closed() {
     let cluster = Cluster::new();
-    let client = cluster.client_with(Options { deadline: Duration::from_secs(3), ..Options::default() });
+    let deadline = Duration::from_secs(3);
+    let two_phases = Options { one_phase_commit: false, async_commit: false, ..Options::default() };
+    let client = cluster.client_with(Options { deadline, ..two_phases });
     // Lost for the client, and delivered long after it has given up and cleaned up.
     cluster.fail(Fault::always("KvPrewrite", Effect::Late(Duration::from_secs(20))));
     let mut transaction = client.begin().await.unwrap();

@@ -25,6 +25,9 @@ pub struct CheckTxnStatus {
     pub rollback_if_not_exist: bool,
     /// Refuse if the lock found names another key as the primary.
     pub verify_is_primary: bool,
+    /// Treat a transaction that commits asynchronously as one of two phases, whose primary decides alone. To be set
+    /// once a lock of it was found that does not commit so.
+    pub force_sync_commit: bool,
 }
 
 /// What is known of a transaction.
@@ -83,13 +86,19 @@ impl CheckTxnStatus {
         if self.verify_is_primary && !is_primary {
             return Ok(Outcome::unchanged(Err(KeyError::PrimaryMismatch(info))));
         }
+        if lock.async_commit.is_some() && !self.force_sync_commit {
+            // It may be committed by its other locks, whatever its age. Nor is its bound pushed: it may have been told
+            // to its client as the commit timestamp.
+            info.ttl_ms = info.ttl_ms.max(1);
+            return Ok(answer(batch, TxnStatus::Alive(info), StatusAction::None));
+        }
         if lock.start_ts.ttl_over(lock.ttl_ms, self.current_ts) {
             roll_back_lock(&mut batch, view, &self.primary, &lock)?;
             return Ok(answer(batch, TxnStatus::RolledBack, StatusAction::TtlExpireRollback));
         }
         let mut action = StatusAction::None;
         let has_caller = !self.caller_start_ts.is_zero() && self.caller_start_ts != Timestamp::MAX;
-        if has_caller && is_primary && !lock.min_commit_ts.is_zero() {
+        if has_caller && is_primary && !lock.min_commit_ts.is_zero() && lock.async_commit.is_none() {
             if lock.min_commit_ts <= self.caller_start_ts {
                 // Not only past this reader but to the present, so that the next ones need not push again.
                 lock.min_commit_ts = self.caller_start_ts.next().max(self.current_ts);

@@ -21,16 +21,16 @@ pub struct Cleanup {
 impl Cleanup {
     /// Rolls back, and leaves the mark also where nothing is found.
     ///
-    /// Replies [`KeyError::Locked`] while the lock is alive, and [`KeyError::Committed`] with the timestamp if the
+    /// Replies [`KeyError::Locked`] while the lock is alive, or if it commits asynchronously (one key alone cannot tell
+    /// whether it has), and [`KeyError::Committed`] with the timestamp if the
     /// transaction has committed.
     ///
     /// # Errors
     /// See [`crate::Error`].
     pub fn execute<V: ReadView>(&self, view: &V) -> Result<Outcome<Reply<()>>> {
-        if !self.current_ts.is_zero()
-            && let Some(lock) = load_lock(view, &self.key)?
-            && lock.start_ts == self.start_ts
-            && !lock.start_ts.ttl_over(lock.ttl_ms, self.current_ts)
+        if let Some(lock) = load_lock(view, &self.key)?.filter(|lock| lock.start_ts == self.start_ts)
+            && (lock.async_commit.is_some()
+                || (!self.current_ts.is_zero() && !lock.start_ts.ttl_over(lock.ttl_ms, self.current_ts)))
         {
             return Ok(Outcome::unchanged(Err(KeyError::Locked(lock.info(&self.key)?))));
         }

@@ -16,7 +16,7 @@ pub struct TxnHeartBeat {
     /// The time to live wished for, in milliseconds after the physical part of `start_ts`. Never shortens it.
     pub advise_ttl_ms: u64,
     /// Also raises the earliest commit timestamp of a transaction that takes pushes; zero = leave it. A key that is
-    /// not its primary keeps its own.
+    /// not its primary keeps its own, and so does one that commits asynchronously.
     pub min_commit_ts: Timestamp,
 }
 
@@ -33,7 +33,7 @@ impl TxnHeartBeat {
         };
         let mut lock = old.clone();
         lock.ttl_ms = lock.ttl_ms.max(self.advise_ttl_ms);
-        if !lock.min_commit_ts.is_zero() && lock.is_on_primary(&self.primary) {
+        if !lock.min_commit_ts.is_zero() && lock.is_on_primary(&self.primary) && lock.async_commit.is_none() {
             lock.min_commit_ts = lock.min_commit_ts.max(self.min_commit_ts);
         }
         let mut batch = WriteBatch::new();

@@ -39,6 +39,10 @@ enum Step {
         now: Timestamp,
     },
     Status(CheckTxnStatus, &'static str),
+    Secondaries {
+        keys: BTreeSet<&'static str>,
+        start_ts: Timestamp,
+    },
     HeartBeat {
         key: &'static str,
         start_ts: Timestamp,
@@ -110,8 +114,20 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 fn claim() -> impl Strategy<Value = Claim> {
-    (start_ts(), any_key(), 0u64..5, or_zero(any_ts()), vec(wish(), 0..5)).prop_map(
-        |(start_ts, primary, ttl_ms, min_commit_ts, wishes)| Claim { start_ts, primary, ttl_ms, min_commit_ts, wishes },
+    let commit_by = prop_oneof![
+        4 => Just(CommitBy::TwoPhases),
+        1 => Just(CommitBy::OnePhase),
+        1 => some_keys().prop_map(|keys| CommitBy::Async { secondaries: keys.into_iter().map(Into::into).collect() }),
+    ];
+    (start_ts(), any_key(), 0u64..5, or_zero(any_ts()), commit_by, vec(wish(), 0..5)).prop_map(
+        |(start_ts, primary, ttl_ms, min_commit_ts, commit_by, wishes)| Claim {
+            start_ts,
+            primary,
+            ttl_ms,
+            min_commit_ts,
+            commit_by,
+            wishes,
+        },
     )
 }
 
@@ -126,8 +142,9 @@ fn read_point() -> impl Strategy<Value = ReadPoint> {
 
 fn status() -> impl Strategy<Value = Step> {
     let callers = prop_oneof![6 => any_ts(), 2 => Just(Timestamp::ZERO), 1 => Just(Timestamp::MAX)];
-    (any_key(), start_ts(), callers, now(), any::<bool>(), any::<bool>()).prop_map(
-        |(user, lock_ts, caller_start_ts, current_ts, rollback_if_not_exist, verify_is_primary)| {
+    (any_key(), start_ts(), callers, now(), any::<[bool; 3]>()).prop_map(
+        |(user, lock_ts, caller_start_ts, current_ts, flags)| {
+            let [rollback_if_not_exist, verify_is_primary, force_sync_commit] = flags;
             let primary = key(user);
             let ask = CheckTxnStatus {
                 primary,
@@ -136,6 +153,7 @@ fn status() -> impl Strategy<Value = Step> {
                 current_ts,
                 rollback_if_not_exist,
                 verify_is_primary,
+                force_sync_commit,
             };
             Step::Status(ask, user)
         },
@@ -151,6 +169,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (some_keys(), start_ts()).prop_map(|(keys, start_ts)| Step::RollBack { keys, start_ts }),
         1 => (any_key(), start_ts(), now()).prop_map(|(key, start_ts, now)| Step::Cleanup { key, start_ts, now }),
         3 => status(),
+        1 => (some_keys(), start_ts()).prop_map(|(keys, start_ts)| Step::Secondaries { keys, start_ts }),
         1 => (any_key(), start_ts(), 0u64..8, or_zero(any_ts())).prop_map(|(key, start_ts, ttl_ms, min_commit_ts)| {
             Step::HeartBeat { key, start_ts, ttl_ms, min_commit_ts }
         }),
@@ -178,7 +197,8 @@ fn past() -> impl Strategy<Value = Vec<Step>> {
                 };
                 let wishes =
                     users.into_iter().map(|key| Wish { key, op: op.clone(), assertion: Assertion::None }).collect();
-                let claim = Claim { start_ts, primary: "a", ttl_ms: 1, min_commit_ts: Timestamp::ZERO, wishes };
+                let (min_commit_ts, commit_by) = (Timestamp::ZERO, CommitBy::TwoPhases);
+                let claim = Claim { start_ts, primary: "a", ttl_ms: 1, min_commit_ts, commit_by, wishes };
                 Step::Write(claim, commit_ts)
             })
             .collect()
@@ -207,11 +227,12 @@ impl Twins {
             ttl_ms: claim.ttl_ms,
             txn_size: 0,
             min_commit_ts: claim.min_commit_ts,
+            commit_by: claim.commit_by.clone(),
             assertion_level: AssertionLevel::Strict,
         };
         let outcome = command.execute(&self.engine.view()).unwrap();
         assert!(outcome.reply.errors.is_empty() || outcome.batch.is_empty());
-        assert_eq!(self.apply(outcome).errors, self.model.prewrite(claim));
+        assert_eq!(self.apply(outcome), self.model.prewrite(claim));
     }
 
     fn commit(&mut self, users: &BTreeSet<&'static str>, start_ts: Timestamp, commit_ts: Timestamp) {
@@ -319,6 +340,11 @@ impl Twins {
             Step::Status(ask, user) => {
                 let reply = self.apply(ask.execute(&self.engine.view()).unwrap());
                 assert_eq!(reply, self.model.status(ask, user));
+            }
+            Step::Secondaries { keys: users, start_ts } => {
+                let command = CheckSecondaryLocks { keys: keys(users), start_ts: *start_ts };
+                let reply = self.apply(command.execute(&self.engine.view()).unwrap());
+                assert_eq!(reply, self.model.secondaries(users, *start_ts));
             }
             Step::HeartBeat { key: user, start_ts, ttl_ms, min_commit_ts } => {
                 let (primary, start_ts, min_commit_ts) = (key(user), *start_ts, *min_commit_ts);

@@ -23,6 +23,8 @@ pub struct Held {
     pub primary: UserKey,
     pub ttl_ms: u64,
     pub min_commit_ts: Timestamp,
+    /// The other keys, if it commits asynchronously.
+    pub async_commit: Option<Vec<Bytes>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ pub struct Claim {
     pub primary: UserKey,
     pub ttl_ms: u64,
     pub min_commit_ts: Timestamp,
+    pub commit_by: CommitBy,
     pub wishes: Vec<Wish>,
 }
 
@@ -80,6 +83,8 @@ impl Held {
             txn_size: 0,
             for_update_ts: Timestamp::ZERO,
             min_commit_ts: self.min_commit_ts,
+            use_async_commit: self.async_commit.is_some(),
+            secondaries: self.async_commit.clone().unwrap_or_default(),
         }
     }
 
@@ -112,7 +117,7 @@ impl Model {
         if let Some(lock) = self.locks.get(key) {
             let may_change_it = lock.start_ts <= read.version && lock.change != Change::Lock;
             let known_not_to = read.bypass_locks.contains(&lock.start_ts)
-                || (lock.primary == key && lock.min_commit_ts > read.version);
+                || ((lock.primary == key || lock.async_commit.is_some()) && lock.min_commit_ts > read.version);
             if read.isolation == Isolation::Snapshot && may_change_it && !known_not_to {
                 return Err(KeyError::Locked(lock.info(key)));
             }
@@ -128,14 +133,19 @@ impl Model {
         pairs.take(limit).collect()
     }
 
-    pub fn prewrite(&mut self, claim: &Claim) -> Vec<KeyError> {
+    pub fn prewrite(&mut self, claim: &Claim) -> PrewriteReply {
         let last: BTreeMap<UserKey, &Wish> = claim.wishes.iter().map(|wish| (wish.key, wish)).collect();
         let checked: Vec<(&Wish, Reply<bool>)> =
             last.into_values().map(|wish| (wish, self.check(claim, wish))).collect();
         let errors: Vec<KeyError> = checked.iter().filter_map(|(_, check)| check.clone().err()).collect();
         if !errors.is_empty() {
-            return errors;
+            return PrewriteReply { errors, ..PrewriteReply::default() };
         }
+        let bound = claim.min_commit_ts.max(claim.start_ts.next());
+        let any_new = checked.iter().any(|(_, check)| *check == Ok(true));
+        let all_new = checked.iter().all(|(_, check)| *check == Ok(true));
+        let one_phase = claim.commit_by == CommitBy::OnePhase && all_new;
+        let keys: Vec<UserKey> = checked.iter().map(|(wish, _)| wish.key).collect();
         for (wish, check) in checked {
             let change = match &wish.op {
                 MutationOp::Put(value) | MutationOp::Insert(value) => Change::Put(value.clone()),
@@ -144,15 +154,36 @@ impl Model {
                 MutationOp::CheckNotExists => continue,
             };
             if check == Ok(true) {
-                let min_commit_ts = match claim.min_commit_ts {
-                    Timestamp::ZERO => Timestamp::ZERO,
-                    bound => bound.max(claim.start_ts.next()),
-                };
                 let Claim { start_ts, primary, ttl_ms, .. } = *claim;
-                self.locks.insert(wish.key, Held { start_ts, change, primary, ttl_ms, min_commit_ts });
+                if one_phase {
+                    let before = self.versions.entry(wish.key).or_default().insert(bound, Version { start_ts, change });
+                    assert_eq!(before, None, "a commit was overwritten");
+                    continue;
+                }
+                let async_commit = match &claim.commit_by {
+                    CommitBy::Async { secondaries } if wish.key == primary => Some(secondaries.clone()),
+                    CommitBy::Async { .. } => Some(Vec::new()),
+                    _ => None,
+                };
+                let bounded = async_commit.is_some() || claim.min_commit_ts != Timestamp::ZERO;
+                let min_commit_ts = if bounded { bound } else { Timestamp::ZERO };
+                self.locks.insert(wish.key, Held { start_ts, change, primary, ttl_ms, min_commit_ts, async_commit });
             }
         }
-        errors
+        let mut reply = PrewriteReply::default();
+        if one_phase {
+            reply.commit_ts = bound;
+            return reply;
+        }
+        reply.commit_ts =
+            keys.iter().filter_map(|key| self.committed(key, claim.start_ts)).next_back().unwrap_or_default();
+        let own: Vec<&Held> = keys.iter().filter_map(|key| self.own_lock(key, claim.start_ts)).collect();
+        if matches!(claim.commit_by, CommitBy::Async { .. }) && own.iter().all(|lock| lock.async_commit.is_some()) {
+            // What is only checked counts like a lock: the bound is the whole request's.
+            let bounds = own.iter().map(|lock| lock.min_commit_ts).chain(any_new.then_some(bound));
+            reply.min_commit_ts = bounds.max().unwrap_or_default();
+        }
+        reply
     }
 
     /// Whether there is anything to do, or what is in the way.
@@ -254,7 +285,9 @@ impl Model {
 
     pub fn cleanup(&mut self, key: UserKey, start_ts: Timestamp, now: Timestamp) -> Reply<()> {
         match self.own_lock(key, start_ts) {
-            Some(lock) if now != Timestamp::ZERO && !lock.is_over(now) => Err(KeyError::Locked(lock.info(key))),
+            Some(lock) if lock.async_commit.is_some() || (now != Timestamp::ZERO && !lock.is_over(now)) => {
+                Err(KeyError::Locked(lock.info(key)))
+            }
             _ => self.roll_back(&BTreeSet::from([key]), start_ts),
         }
     }
@@ -267,11 +300,16 @@ impl Model {
             if ask.verify_is_primary && !is_primary {
                 return Err(KeyError::PrimaryMismatch(lock.info(key)));
             }
+            if lock.async_commit.is_some() && !ask.force_sync_commit {
+                let info = LockInfo { ttl_ms: lock.ttl_ms.max(1), ..lock.info(key) };
+                return answer(TxnStatus::Alive(info), StatusAction::None);
+            }
             if lock.is_over(ask.current_ts) {
                 self.roll_back(&BTreeSet::from([key]), start_ts)?;
                 return answer(TxnStatus::RolledBack, StatusAction::TtlExpireRollback);
             }
             let pushes = is_primary
+                && lock.async_commit.is_none()
                 && lock.min_commit_ts != Timestamp::ZERO
                 && ![Timestamp::ZERO, Timestamp::MAX].contains(&ask.caller_start_ts);
             if pushes && lock.min_commit_ts <= ask.caller_start_ts {
@@ -305,10 +343,25 @@ impl Model {
             return Err(KeyError::TxnNotFound { start_ts, primary: bytes(key) });
         };
         lock.ttl_ms = lock.ttl_ms.max(ttl_ms);
-        if lock.min_commit_ts != Timestamp::ZERO && lock.primary == key {
+        if lock.min_commit_ts != Timestamp::ZERO && lock.primary == key && lock.async_commit.is_none() {
             lock.min_commit_ts = lock.min_commit_ts.max(min_commit_ts);
         }
         Ok(lock.ttl_ms)
+    }
+
+    pub fn secondaries(&mut self, keys: &BTreeSet<UserKey>, start_ts: Timestamp) -> SecondaryLocks {
+        let mut locks = Vec::new();
+        for key in keys {
+            if let Some(lock) = self.own_lock(key, start_ts) {
+                locks.push(lock.info(key));
+            } else if let Some(at) = self.committed(key, start_ts) {
+                return SecondaryLocks::Committed(at);
+            } else {
+                self.rolled_back.insert((key, start_ts));
+                return SecondaryLocks::RolledBack;
+            }
+        }
+        SecondaryLocks::AllLocked(locks)
     }
 
     pub fn locked_by(&self, start_ts: Timestamp) -> Vec<UserKey> {

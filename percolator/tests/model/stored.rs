@@ -56,6 +56,7 @@ pub fn expected(model: &Model) -> Stored {
             txn_size: 0,
             min_commit_ts: held.min_commit_ts,
             short_value: short.cloned(),
+            async_commit: held.async_commit.clone(),
         };
         stored.insert((Cf::Lock, key.as_encoded().to_vec()), lock.encode());
         put_large(&mut stored, &key, held.start_ts, large);

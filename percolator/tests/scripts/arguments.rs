@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use goldenscript::Argument;
-use nokv_percolator::{Assertion, Isolation, Key, Mutation, MutationOp, ReadPoint, Timestamp};
+use nokv_percolator::{Assertion, CommitBy, Isolation, Key, Mutation, MutationOp, ReadPoint, Timestamp};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -102,6 +102,18 @@ impl Arguments {
                 Some(other) => return Err(format!("unknown isolation {other}").into()),
             },
             bypass_locks: self.text("bypass").iter().map(|text| parse_timestamp(text)).collect::<Result<_>>()?,
+        })
+    }
+
+    /// `by=one_phase`, or `by=async` and `secondaries=KEY,KEY`.
+    pub fn commit_by(&mut self) -> Result<CommitBy> {
+        let secondaries = self.text("secondaries").unwrap_or_default();
+        let secondaries = secondaries.split(',').filter(|key| !key.is_empty()).map(|key| key.to_owned().into());
+        Ok(match self.text("by").as_deref() {
+            None => CommitBy::TwoPhases,
+            Some("one_phase") => CommitBy::OnePhase,
+            Some("async") => CommitBy::Async { secondaries: secondaries.collect() },
+            Some(other) => return Err(format!("unknown way to commit {other}").into()),
         })
     }
 

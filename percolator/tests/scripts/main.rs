@@ -40,6 +40,7 @@ impl goldenscript::Runner for Runner {
             "rollback" => self.rollback(&mut arguments),
             "cleanup" => self.cleanup(&mut arguments),
             "status" => self.status(&mut arguments),
+            "check_secondaries" => self.check_secondaries(&mut arguments),
             "heart_beat" => self.heart_beat(&mut arguments),
             "find_locks" => self.find_locks(&mut arguments),
             "resolve" => self.resolve(&mut arguments),
@@ -113,6 +114,7 @@ impl Runner {
             ttl_ms: arguments.number("ttl", 3)?,
             txn_size: arguments.number("size", 0)?,
             min_commit_ts: arguments.named_timestamp("min_commit", Timestamp::ZERO)?,
+            commit_by: arguments.commit_by()?,
             assertion_level: match arguments.text("assertions").as_deref() {
                 None | Some("strict") => AssertionLevel::Strict,
                 Some("fast") => AssertionLevel::Fast,
@@ -123,7 +125,7 @@ impl Runner {
         };
         self.apply(command.execute(&self.engine.view())?, |reply| {
             let errors: Vec<String> = reply.errors.iter().map(show::key_error).collect();
-            if errors.is_empty() { "ok".into() } else { errors.join("\n") }
+            if errors.is_empty() { show::prewritten(reply) } else { errors.join("\n") }
         })
     }
 
@@ -152,9 +154,15 @@ impl Runner {
             current_ts: arguments.named_timestamp("now", Timestamp::ZERO)?,
             rollback_if_not_exist: !arguments.flag("only_ask")?,
             verify_is_primary: arguments.flag("verify")?,
+            force_sync_commit: arguments.flag("two_phases")?,
             primary: arguments.key()?,
         };
         self.apply(command.execute(&self.engine.view())?, |reply| show::reply(reply, show::status))
+    }
+
+    fn check_secondaries(&self, arguments: &mut Arguments) -> Output {
+        let command = CheckSecondaryLocks { start_ts: arguments.timestamp()?, keys: arguments.keys()? };
+        self.apply(command.execute(&self.engine.view())?, show::secondaries)
     }
 
     fn heart_beat(&self, arguments: &mut Arguments) -> Output {

@@ -68,7 +68,29 @@ pub fn lock_info(info: &LockInfo) -> String {
         format!("{} {:?} primary={} start={}", text(&info.key), info.kind, text(&info.primary), ts(info.start_ts));
     write!(out, " ttl={}", info.ttl_ms).unwrap();
     optional(&mut out, info.txn_size, info.min_commit_ts);
+    if info.use_async_commit {
+        asynchronous(&mut out, &info.secondaries);
+    }
     out
+}
+
+pub fn prewritten(reply: &PrewriteReply) -> String {
+    match (reply.commit_ts, reply.min_commit_ts) {
+        (Timestamp::ZERO, Timestamp::ZERO) => "ok".into(),
+        (Timestamp::ZERO, bound) => format!("ok, min_commit={}", ts(bound)),
+        (at, _) => format!("committed at {}", ts(at)),
+    }
+}
+
+pub fn secondaries(reply: &SecondaryLocks) -> String {
+    match reply {
+        SecondaryLocks::AllLocked(locks) => {
+            let locks: Vec<String> = locks.iter().map(lock_info).collect();
+            format!("all locked: {}", locks.join("; "))
+        }
+        SecondaryLocks::Committed(at) => format!("committed at {}", ts(*at)),
+        SecondaryLocks::RolledBack => "rolled back".into(),
+    }
 }
 
 pub fn status(reply: &CheckTxnStatusReply) -> String {
@@ -144,6 +166,9 @@ fn lock(lock: &Lock) -> String {
     let mut out =
         format!("{:?} primary={} start={} ttl={}", lock.kind, text(&lock.primary), ts(lock.start_ts), lock.ttl_ms);
     optional(&mut out, lock.txn_size, lock.min_commit_ts);
+    if let Some(secondaries) = &lock.async_commit {
+        asynchronous(&mut out, secondaries);
+    }
     if let Some(short) = &lock.short_value {
         write!(out, " value={}", value(short)).unwrap();
     }
@@ -168,6 +193,11 @@ fn optional(out: &mut String, txn_size: u64, min_commit_ts: Timestamp) {
     if !min_commit_ts.is_zero() {
         write!(out, " min_commit={}", ts(min_commit_ts)).unwrap();
     }
+}
+
+fn asynchronous(out: &mut String, secondaries: &[Bytes]) {
+    let keys: Vec<String> = secondaries.iter().map(|key| text(key)).collect();
+    write!(out, " async[{}]", keys.join(" ")).unwrap();
 }
 
 pub fn key(encoded: &[u8]) -> String {

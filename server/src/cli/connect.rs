@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::future::BoxFuture;
 use nokv_client::{
-    AskingDirectory, Client, GrpcRpc, HttpOracle, Located, Options, OracleError, Timestamp, TimestampOracle,
+    AskingDirectory, Client, GrpcRpc, Located, NetworkOracle, Options, OracleError, Timestamp, TimestampOracle,
 };
 use tokio::time::Instant;
 
@@ -79,7 +79,7 @@ impl ConnectArgs {
         let topology = self.file.load()?;
         let url = self.tso.as_deref().or(topology.tso.as_ref().map(|tso| tso.advertise_url.as_str()));
         let oracle: Arc<dyn TimestampOracle> = match (url, timestamps) {
-            (Some(url), _) => Arc::new(HttpOracle::new(url)?),
+            (Some(url), _) => Arc::new(NetworkOracle::new(url)?),
             (None, Timestamps::NotNeeded) => Arc::new(NoOracle),
             (None, Timestamps::Needed) => {
                 return Err(Failure::usage("the topology file names no timestamp server; name one by --tso URL"));

@@ -2,7 +2,7 @@
 //! of tokio only its time and its yielding, so that the simulator runs it as the node does.
 //!
 //! ```text
-//!   read:   admit ──► view ──► command ──► answer
+//!   read:   admit ──► announced locks? wait ──► view ──► command ──► answer
 //!   write:  admit ──► budget ──► latches ──► view ──► command ──► empty batch? answer
 //!                                                       └──► propose (held: latches, budget) ──► applied ──► answer
 //! ```
@@ -12,20 +12,25 @@
 //! | `admit.rs` | is this request for this peer; the order of region errors |
 //! | `read.rs` | get, batch get, scan |
 //! | `write.rs` | every command that writes, in one path; [`WriteCommand`] |
+//! | `prewrite.rs` | prewrites that choose their own commit timestamp |
+//! | `freshness.rs` | whether it is known how far earlier leaders read |
 //! | `resolve_lock.rs` | a whole region's locks of one transaction, in bounded batches |
 //! | `scan_lock.rs` | the locks of old transactions |
 //! | `raw.rs` | plain keys |
 //! | `budget.rs` | how much may be under way |
 //! | `error.rs` | why there is no answer |
-//! | `tests/` | `order` of errors, `bounds`, `latches`: on one store in memory whose log can be held up |
+//! | `tests/` | `order` of errors, `bounds`, `latches`, `announced`: on one store in memory whose log can be held up |
 //!
 //! Invariants: latches are held from the view to the applied write, by the proposal itself, so that a request that is
-//! given up releases nothing early; a batch is proposed under the term and epoch of its view; a failure of this machine
-//! is told to the node before anybody is answered.
+//! given up releases nothing early; a transactional read tells its version to the announcements before its view; a
+//! batch is proposed under the term and epoch of its view; a failure of this machine is told to the node before anybody
+//! is answered.
 
 mod admit;
 mod budget;
 mod error;
+mod freshness;
+mod prewrite;
 mod raw;
 mod read;
 mod resolve_lock;
@@ -38,12 +43,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nokv_client::TimestampOracle;
 use nokv_engine::{Engine, Error as EngineError};
-use nokv_percolator::{Error as MvccError, Latches};
+use nokv_percolator::{Announcements, Error as MvccError, Latches};
 use nokv_raftstore::Raftstore;
 
 use self::budget::Budget;
 pub use self::error::ExecuteError;
+use self::freshness::Freshness;
 pub use self::raw::{RawPair, RawRange};
 pub use self::read::RegionScan;
 pub use self::resolve_lock::ResolveRegion;
@@ -64,6 +71,8 @@ pub struct ExecutorOptions {
     pub write_bytes_max: usize,
     /// How long a write waits for the latches of its keys before `server_is_busy`.
     pub latch_wait_max: Duration,
+    /// How long a read waits for writes that chose their commit timestamp before it came, and are not applied yet.
+    pub announced_wait_max: Duration,
     /// How long a proposed write is waited for before `stale_command`. A leader without a quorum steps down long
     /// before; this is what is left if even that fails.
     pub write_wait_max: Duration,
@@ -85,6 +94,7 @@ impl Default for ExecutorOptions {
             write_commands_max: 8_192,
             write_bytes_max: 256 << 20,
             latch_wait_max: Duration::from_secs(5),
+            announced_wait_max: Duration::from_secs(1),
             write_wait_max: Duration::from_secs(10),
             scan_bytes_max: 15 << 20,
             scan_step_bytes: 256 << 10,
@@ -98,6 +108,8 @@ impl Default for ExecutorOptions {
 pub struct Executor<E: Engine> {
     raftstore: Raftstore<E>,
     latches: Latches,
+    announcements: Announcements,
+    freshness: Arc<Freshness>,
     budget: Arc<Budget>,
     options: ExecutorOptions,
     on_failure: OnFailure,
@@ -107,7 +119,21 @@ impl<E: Engine> Executor<E> {
     /// An executor on the regions of `raftstore`. There must be one only for a store: latches are its own.
     pub fn new(raftstore: Raftstore<E>, options: ExecutorOptions, on_failure: OnFailure) -> Self {
         let budget = Arc::new(Budget::new(options.write_commands_max, options.write_bytes_max));
-        Self { raftstore, latches: Latches::new(options.latch_slots), budget, options, on_failure }
+        Self {
+            raftstore,
+            latches: Latches::new(options.latch_slots),
+            announcements: Announcements::default(),
+            freshness: Arc::new(Freshness::new(None)),
+            budget,
+            options,
+            on_failure,
+        }
+    }
+
+    /// Transactions may choose their own commit timestamp, where this store has learned from `oracle` how far it was
+    /// read before it led.
+    pub fn with_oracle(self, oracle: Arc<dyn TimestampOracle>) -> Self {
+        Self { freshness: Arc::new(Freshness::new(Some(oracle))), ..self }
     }
 
     /// The regions that it works on.
@@ -137,6 +163,8 @@ impl<E: Engine> Clone for Executor<E> {
         Self {
             raftstore: self.raftstore.clone(),
             latches: self.latches.clone(),
+            announcements: self.announcements.clone(),
+            freshness: self.freshness.clone(),
             budget: self.budget.clone(),
             options: self.options,
             on_failure: self.on_failure.clone(),

@@ -1,11 +1,11 @@
 //! Reads: on the calling task, without latches, without a log entry. A long scan lets other tasks run in between.
-//! So reads never wait for writes, and no read keeps a thread from the others.
+//! A read waits for no write but those that chose their commit timestamp before it came and are not applied yet.
 
 use bytes::Bytes;
 use nokv_engine::{Engine, KeyRange};
-use nokv_percolator::{BatchGet, Found, Get, Pair, ReadPoint, Reply, Scan};
+use nokv_percolator::{BatchGet, Blocked, Found, Get, KeyError, LockInfo, Pair, ReadPoint, Reply, Scan};
 use nokv_proto::metapb::Region;
-use nokv_raftstore::{RegionError, RegionExt, RequestContext};
+use nokv_raftstore::{RegionError, RegionExt, RegionView, RequestContext};
 
 use super::{ExecuteError, Executor};
 
@@ -54,6 +54,13 @@ impl<E: Engine> Executor<E> {
     pub async fn get(&self, context: &RequestContext, command: &Get) -> Result<Reply<Option<Found>>, ExecuteError> {
         let keys = [command.key.as_encoded()];
         self.admit(context, keys)?;
+        let blocked = self.checked(self.announcements.before_get(&command.read, keys))?;
+        // Seldom anything is; in a box, so that every other get pays nothing for it.
+        if !blocked.is_empty()
+            && let Some(lock) = Box::pin(self.await_withdrawal(blocked)).await
+        {
+            return Ok(Err(KeyError::Locked(lock)));
+        }
         let view = self.view(context, keys).await?;
         self.checked(command.execute(&view.view))
     }
@@ -65,6 +72,7 @@ impl<E: Engine> Executor<E> {
     pub async fn batch_get(&self, context: &RequestContext, command: &BatchGet) -> Result<Vec<Pair>, ExecuteError> {
         let keys = || command.keys.iter().map(|key| key.as_encoded());
         self.admit(context, keys())?;
+        self.pass(self.checked(self.announcements.before_get(&command.read, keys()))?).await?;
         let view = self.view(context, keys()).await?;
         self.checked(command.execute(&view.view))
     }
@@ -74,9 +82,7 @@ impl<E: Engine> Executor<E> {
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn scan(&self, context: &RequestContext, scan: &RegionScan) -> Result<Vec<Pair>, ExecuteError> {
-        self.admit_if(context, |region| scan.check(region))?;
-        let view = self.view(context, []).await?;
-        scan.check(&view.region)?;
+        let view = self.view_to_scan(context, scan).await?;
         let (mut lower, mut upper) = cut(&scan.lower, &scan.upper, &view.region);
         let mut pairs = Vec::new();
         let mut bytes = 0;
@@ -100,6 +106,50 @@ impl<E: Engine> Executor<E> {
             tokio::task::yield_now().await;
         }
         Ok(pairs)
+    }
+
+    /// A view of the region whose announced locks were heeded.
+    async fn view_to_scan(
+        &self,
+        context: &RequestContext,
+        scan: &RegionScan,
+    ) -> Result<RegionView<E::View>, ExecuteError> {
+        loop {
+            let admitted = self.admit_if(context, |region| scan.check(region))?;
+            let (lower, upper) = cut(&scan.lower, &scan.upper, &admitted.region);
+            let range = KeyRange::new(&lower, &upper);
+            self.pass(self.checked(self.announcements.before_scan(&scan.read, range))?).await?;
+            let view = self.view(context, []).await?;
+            // A region that has grown meanwhile has keys that were not looked at: again.
+            if view.epoch().version == admitted.region.epoch().version {
+                return Ok(view);
+            }
+        }
+    }
+
+    /// Waits until what is in the way is applied or given up.
+    async fn pass(&self, blocked: Vec<Blocked>) -> Result<(), RegionError> {
+        if blocked.is_empty() {
+            return Ok(());
+        }
+        match Box::pin(self.await_withdrawal(blocked)).await {
+            None => Ok(()),
+            Some(_) => Err(RegionError::ServerIsBusy {
+                reason: "a write that may have to be read has been under way for too long".to_owned(),
+                backoff_ms: 100,
+            }),
+        }
+    }
+
+    /// As [`Executor::pass`]; returns a lock that is still in the way when patience is over.
+    async fn await_withdrawal(&self, blocked: Vec<Blocked>) -> Option<LockInfo> {
+        let deadline = tokio::time::Instant::now() + self.options.announced_wait_max;
+        for Blocked { lock, gone } in blocked {
+            if tokio::time::timeout_at(deadline, gone).await.is_err() {
+                return Some(lock);
+            }
+        }
+        None
     }
 }
 

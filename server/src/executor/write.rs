@@ -3,8 +3,8 @@
 
 use nokv_engine::{Engine, ReadView};
 use nokv_percolator::{
-    BatchRollback, CheckTxnStatus, CheckTxnStatusReply, Cleanup, Commit, Key, LatchGuard, Outcome, Prewrite,
-    PrewriteReply, Reply, ResolveLock, TxnHeartBeat,
+    BatchRollback, CheckSecondaryLocks, CheckTxnStatus, CheckTxnStatusReply, Cleanup, Commit, Key, LatchGuard, Outcome,
+    Prewrite, PrewriteReply, Reply, ResolveLock, SecondaryLocks, TxnHeartBeat,
 };
 use nokv_raftstore::{Proposal, RegionError, RequestContext};
 
@@ -63,7 +63,7 @@ impl<E: Engine> Executor<E> {
         Ok(reply)
     }
 
-    async fn latch(&self, keys: impl Iterator<Item = &[u8]>) -> Result<LatchGuard, RegionError> {
+    pub(super) async fn latch(&self, keys: impl Iterator<Item = &[u8]>) -> Result<LatchGuard, RegionError> {
         let acquire = self.latches.acquire(keys);
         tokio::time::timeout(self.options.latch_wait_max, acquire).await.map_err(|_| RegionError::ServerIsBusy {
             reason: "other commands on the same keys have been under way for too long".to_owned(),
@@ -120,6 +120,7 @@ macro_rules! write_command {
 write_command!(Commit, Reply<()>, self => self.keys.iter());
 write_command!(BatchRollback, Reply<()>, self => self.keys.iter());
 write_command!(ResolveLock, Reply<()>, self => self.keys.iter());
+write_command!(CheckSecondaryLocks, SecondaryLocks, self => self.keys.iter());
 write_command!(CheckTxnStatus, Reply<CheckTxnStatusReply>, self => std::iter::once(&self.primary));
 write_command!(TxnHeartBeat, Reply<u64>, self => std::iter::once(&self.primary));
 write_command!(Cleanup, Reply<()>, self => std::iter::once(&self.key));

@@ -41,6 +41,10 @@ pub struct ServeArgs {
     /// Which of the addresses in the topology file are used
     #[arg(long, value_enum, default_value_t, value_name = "SCOPE")]
     scope: AddressScope,
+    /// URL of the timestamp server, as http://HOST:PORT. With it, transactions may commit in one phase and
+    /// asynchronously [default: tso.advertise_url of the topology file]
+    #[arg(long, value_name = "URL")]
+    tso: Option<String>,
     /// HOST:PORT for status pages, or "off" [default: the gRPC address with its port raised by 1000]
     #[arg(long, value_name = "HOST:PORT")]
     status_addr: Option<String>,
@@ -82,6 +86,9 @@ impl ServeArgs {
         }
         options.status = self.status(&options.listen)?;
         options.peers.clone_from(&self.peers);
+        if self.tso.is_some() {
+            options.tso.clone_from(&self.tso);
+        }
         options.rocks.block_cache_bytes = mib(self.block_cache_mib);
         options.rocks.write_buffer_bytes = mib(self.write_buffer_mib);
         options.rocks.blob_value_bytes_min = u64::from(self.blob_value_min_kib) << 10;

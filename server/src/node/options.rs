@@ -37,6 +37,8 @@ pub struct NodeOptions {
     pub peers: Vec<PeerFlag>,
     /// Where new ids of regions and peers come from; `None` = who makes regions or peers has to give them.
     pub ids: Option<RegionIds>,
+    /// URL of the timestamp server; `None` = transactions always commit in two phases here, and are told so.
+    pub tso: Option<String>,
     /// The engine's options.
     pub rocks: RocksOptions,
     /// Replication's options.
@@ -60,6 +62,7 @@ impl NodeOptions {
             stores: Vec::new(),
             peers: Vec::new(),
             ids: None,
+            tso: None,
             rocks: RocksOptions::default(),
             raft: Config { seed: rand::random(), ..Config::default() },
             executor: ExecutorOptions::default(),
@@ -92,6 +95,7 @@ impl NodeOptions {
             regions: Some(topology.regions.iter().map(|region| region.to_metapb()).collect()),
             leads_first: leads_first.map(|region| region.id).collect(),
             stores: stores.collect(),
+            tso: topology.tso.as_ref().map(|tso| tso.advertise_url.clone()),
             ..Self::new(store, workdir, here.listen(scope))
         })
     }

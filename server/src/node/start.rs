@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use nokv_client::NetworkOracle;
 use nokv_engine::{ApartRaftLog, RaftLog, RocksEngine, RocksOptions};
 use nokv_proto::metapb::Region;
 use nokv_raftstore::{Clock, Raftstore, RegionExt, RunningStore, StoreError, bootstrap, load_regions, open};
@@ -46,6 +47,8 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; each text says what to do.
     pub async fn start(options: NodeOptions, log: Logger, on_fatal: OnFatal) -> Result<Node, NodeError> {
+        let oracle = options.tso.as_deref().map(NetworkOracle::new).transpose();
+        let oracle = oracle.map_err(|error| NodeError::Flags(error.to_string()))?.map(Arc::new);
         let disk = Disk::open(&options)?;
         let listener = bind(&options.listen, "gRPC").await?;
         let status_listener = match &options.status {
@@ -68,6 +71,10 @@ impl Node {
         let raft = network.attach(Arc::new(opened.inbox.clone()));
         let raftstore = opened.handle.clone();
         let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal));
+        let executor = match &oracle {
+            Some(oracle) => executor.with_oracle(oracle.clone()),
+            None => executor,
+        };
         let calls = Arc::new(Calls::default());
         let admin = RegionAdmin::new(raftstore.clone(), options.ids);
         let grpc = GrpcServer::new(executor.clone(), admin, raft, calls.clone(), &options.grpc).await?;

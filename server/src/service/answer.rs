@@ -66,6 +66,7 @@ answer!(kvrpcpb::BatchRollbackResponse, self => self.error.is_some());
 answer!(kvrpcpb::ResolveLockResponse, self => self.error.is_some());
 answer!(kvrpcpb::BatchGetResponse, self => self.error.is_some() || self.pairs.iter().any(|pair| pair.error.is_some()));
 answer!(kvrpcpb::CheckTxnStatusResponse, self => self.error.is_some());
+answer!(kvrpcpb::CheckSecondaryLocksResponse, self => self.error.is_some());
 answer!(kvrpcpb::CleanupResponse, self => self.error.is_some());
 answer!(kvrpcpb::ScanLockResponse, self => self.error.is_some());
 answer!(kvrpcpb::TxnHeartBeatResponse, self => self.error.is_some());

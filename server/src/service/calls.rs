@@ -106,5 +106,6 @@ calls! {
     kv_get "KvGet", kv_scan "KvScan", kv_prewrite "KvPrewrite", kv_commit "KvCommit",
     kv_check_txn_status "KvCheckTxnStatus", kv_batch_rollback "KvBatchRollback", kv_resolve_lock "KvResolveLock",
     kv_batch_get "KvBatchGet", kv_cleanup "KvCleanup", kv_scan_lock "KvScanLock", kv_txn_heart_beat "KvTxnHeartBeat",
+    kv_check_secondary_locks "KvCheckSecondaryLocks",
     raw_get "RawGet", raw_put "RawPut", raw_delete "RawDelete", raw_scan "RawScan",
 }

@@ -78,6 +78,8 @@ pub(super) fn lock_to_wire(lock: LockInfo) -> kvrpcpb::LockInfo {
         lock_type: kind.into(),
         lock_for_update_ts: lock.for_update_ts.0,
         min_commit_ts: lock.min_commit_ts.0,
+        use_async_commit: lock.use_async_commit,
+        secondaries: lock.secondaries,
         ..Default::default()
     }
 }
@@ -124,9 +126,12 @@ mod tests {
             txn_size: 0,
             for_update_ts: Timestamp::ZERO,
             min_commit_ts: Timestamp::ZERO,
+            use_async_commit: true,
+            secondaries: vec![Bytes::from_static(b"q")],
         };
         let wire = to_wire(KeyError::Locked(lock)).locked.unwrap();
         assert_eq!((wire.lock_version, wire.lock_ttl, wire.lock_type), (5, 3_000, 2));
         assert_eq!((wire.key.as_ref(), wire.primary_lock.as_ref()), (&b"k"[..], &b"p"[..]));
+        assert_eq!((wire.use_async_commit, wire.secondaries.concat()), (true, b"q".to_vec()));
     }
 }

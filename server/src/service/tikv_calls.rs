@@ -25,6 +25,8 @@ macro_rules! tikv_calls {
                 ResolveLock kv_resolve_lock(ResolveLockRequest) -> ResolveLockResponse: txn_write::resolve_lock;
                 CheckTxnStatus kv_check_txn_status(CheckTxnStatusRequest) -> CheckTxnStatusResponse:
                     txn_write::check_txn_status;
+                CheckSecondaryLocks kv_check_secondary_locks(CheckSecondaryLocksRequest)
+                    -> CheckSecondaryLocksResponse: txn_write::check_secondary_locks;
                 TxnHeartBeat kv_txn_heart_beat(TxnHeartBeatRequest) -> TxnHeartBeatResponse:
                     txn_write::txn_heart_beat;
                 RawDelete raw_delete(RawDeleteRequest) -> RawDeleteResponse: raw::delete;
@@ -32,14 +34,13 @@ macro_rules! tikv_calls {
             }
             batched {
                 Import, Gc, DeleteRange, RawBatchGet, RawBatchPut, RawBatchDelete, RawDeleteRange, RawBatchScan,
-                Coprocessor, PessimisticLock, PessimisticRollback, CheckSecondaryLocks, RawCoprocessor,
+                Coprocessor, PessimisticLock, PessimisticRollback, RawCoprocessor,
                 FlashbackToVersion, PrepareFlashbackToVersion, Flush, BufferBatchGet, GetHealthFeedback,
                 BroadcastTxnStatus
             }
             refused {
                 kv_pessimistic_lock(PessimisticLockRequest) -> PessimisticLockResponse;
                 kv_pessimistic_rollback(PessimisticRollbackRequest) -> PessimisticRollbackResponse;
-                kv_check_secondary_locks(CheckSecondaryLocksRequest) -> CheckSecondaryLocksResponse;
                 kv_flush(FlushRequest) -> FlushResponse;
                 kv_buffer_batch_get(BufferBatchGetRequest) -> BufferBatchGetResponse;
                 broadcast_txn_status(BroadcastTxnStatusRequest) -> BroadcastTxnStatusResponse;

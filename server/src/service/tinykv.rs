@@ -64,7 +64,11 @@ impl<E: Engine> TinyKv for TinyKvService<E> {
     }
 
     async fn kv_commit(&self, request: Request<CommitRequest>) -> Answered<CommitResponse> {
-        self.calls.kv_commit.measure(txn_write::commit(&self.executor, request.into_inner())).await.map(Response::new)
+        self.calls
+            .kv_commit
+            .measure(tinykv_forms::commit(&self.executor, request.into_inner()))
+            .await
+            .map(Response::new)
     }
 
     async fn kv_check_txn_status(&self, request: Request<CheckTxnStatusRequest>) -> Answered<CheckTxnStatusResponse> {
@@ -80,7 +84,7 @@ impl<E: Engine> TinyKv for TinyKvService<E> {
     async fn kv_resolve_lock(&self, request: Request<ResolveLockRequest>) -> Answered<ResolveLockResponse> {
         self.calls
             .kv_resolve_lock
-            .measure(txn_write::resolve_lock(&self.executor, request.into_inner()))
+            .measure(tinykv_forms::resolve_lock(&self.executor, request.into_inner()))
             .await
             .map(Response::new)
     }

@@ -37,6 +37,37 @@ fn mutation((at, mutation): (usize, tinykvpb::Mutation)) -> Result<kvrpcpb::Muta
     Ok(kvrpcpb::Mutation { op: op.into(), key: mutation.key, value: mutation.value, ..Default::default() })
 }
 
+/// TinyKV's clients know no `commit_ts_expired`: to them it is an error to try again after, with a later timestamp.
+pub(super) async fn commit<E: Engine>(
+    executor: &Executor<E>,
+    request: kvrpcpb::CommitRequest,
+) -> Result<kvrpcpb::CommitResponse, Status> {
+    let mut answer = txn_write::commit(executor, request).await?;
+    answer.error = answer.error.map(retryable_if_expired);
+    Ok(answer)
+}
+
+/// As [`commit`], for locks that somebody else left.
+pub(super) async fn resolve_lock<E: Engine>(
+    executor: &Executor<E>,
+    request: kvrpcpb::ResolveLockRequest,
+) -> Result<kvrpcpb::ResolveLockResponse, Status> {
+    let mut answer = txn_write::resolve_lock(executor, request).await?;
+    answer.error = answer.error.map(retryable_if_expired);
+    Ok(answer)
+}
+
+fn retryable_if_expired(mut error: Box<kvrpcpb::KeyError>) -> Box<kvrpcpb::KeyError> {
+    if let Some(expired) = error.commit_ts_expired.take() {
+        let kvrpcpb::CommitTsExpired { start_ts, attempted_commit_ts, key, min_commit_ts } = expired;
+        error.retryable = format!(
+            "transaction {start_ts} cannot commit key \"{}\" at {attempted_commit_ts}: not before {min_commit_ts}",
+            key.escape_ascii()
+        );
+    }
+    error
+}
+
 /// TinyKv's call knows no reader to push past, and turns "nothing there" into a rollback.
 pub(super) async fn check_txn_status<E: Engine>(
     executor: &Executor<E>,

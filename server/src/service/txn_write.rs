@@ -4,13 +4,14 @@
 
 use nokv_engine::Engine;
 use nokv_percolator::{
-    Assertion, AssertionLevel, BatchRollback, CheckTxnStatus, Cleanup, Commit, Key, KeyError, Mutation, MutationOp,
-    Prewrite, StatusAction, Timestamp, TxnHeartBeat, TxnStatus,
+    Assertion, AssertionLevel, BatchRollback, CheckSecondaryLocks, CheckTxnStatus, Cleanup, Commit, CommitBy, Key,
+    KeyError, Mutation, MutationOp, Prewrite, SecondaryLocks, StatusAction, Timestamp, TxnHeartBeat, TxnStatus,
 };
 use nokv_proto::kvrpcpb::{
-    self, Action, BatchRollbackRequest, BatchRollbackResponse, CheckTxnStatusRequest, CheckTxnStatusResponse,
-    CleanupRequest, CleanupResponse, CommitRequest, CommitResponse, Op, PrewriteRequest, PrewriteResponse,
-    ResolveLockRequest, ResolveLockResponse, TxnHeartBeatRequest, TxnHeartBeatResponse,
+    self, Action, BatchRollbackRequest, BatchRollbackResponse, CheckSecondaryLocksRequest, CheckSecondaryLocksResponse,
+    CheckTxnStatusRequest, CheckTxnStatusResponse, CleanupRequest, CleanupResponse, CommitRequest, CommitResponse, Op,
+    PrewriteRequest, PrewriteResponse, ResolveLockRequest, ResolveLockResponse, TxnHeartBeatRequest,
+    TxnHeartBeatResponse,
 };
 use tonic::Status;
 
@@ -34,6 +35,13 @@ pub(super) async fn prewrite<E: Engine>(
         kvrpcpb::AssertionLevel::Fast => AssertionLevel::Fast,
         kvrpcpb::AssertionLevel::Strict => AssertionLevel::Strict,
     };
+    let commit_by = if request.try_one_pc {
+        CommitBy::OnePhase
+    } else if request.use_async_commit {
+        CommitBy::Async { secondaries: request.secondaries }
+    } else {
+        CommitBy::TwoPhases
+    };
     let mutations = request.mutations.into_iter().enumerate().map(mutation).collect::<Result<_, _>>()?;
     let command = Prewrite {
         mutations,
@@ -42,13 +50,16 @@ pub(super) async fn prewrite<E: Engine>(
         ttl_ms: request.lock_ttl,
         txn_size: request.txn_size,
         min_commit_ts: Timestamp(request.min_commit_ts),
+        commit_by,
         assertion_level,
     };
-    let result = executor.write(&context, &command).await;
-    // Neither min_commit_ts nor one_pc_commit_ts is set: who asked for an asynchronous commit, or for one phase, is
-    // told by that to commit in two.
+    let result = executor.prewrite(&context, command, Timestamp(request.max_commit_ts)).await;
+    // Where neither min_commit_ts nor one_pc_commit_ts is set, who asked for an asynchronous commit, or for one phase,
+    // is told by that to commit in two. That the transaction is committed already is told to everybody.
     answer(result, KeySpace::Transactional, |reply| PrewriteResponse {
         errors: reply.errors.into_iter().map(key_error::to_wire).collect(),
+        min_commit_ts: reply.min_commit_ts.0,
+        one_pc_commit_ts: reply.commit_ts.0,
         ..Default::default()
     })
 }
@@ -137,6 +148,7 @@ pub(super) async fn check_txn_status<E: Engine>(
         current_ts: Timestamp(request.current_ts),
         rollback_if_not_exist: request.rollback_if_not_exist,
         verify_is_primary: request.verify_is_primary,
+        force_sync_commit: request.force_sync_commit,
     };
     let result = executor.write(&context, &command).await;
     answer(result, KeySpace::Transactional, |reply| {
@@ -167,6 +179,25 @@ fn action(action: StatusAction) -> Action {
         StatusAction::LockNotExistRollback => Action::LockNotExistRollback,
         StatusAction::MinCommitTsPushed => Action::MinCommitTsPushed,
     }
+}
+
+pub(super) async fn check_secondary_locks<E: Engine>(
+    executor: &Executor<E>,
+    request: CheckSecondaryLocksRequest,
+) -> Result<CheckSecondaryLocksResponse, Status> {
+    let context = request_context(request.context.as_ref())?;
+    let command =
+        CheckSecondaryLocks { keys: write_keys(&request.keys, "keys")?, start_ts: Timestamp(request.start_version) };
+    let result = executor.write(&context, &command).await;
+    // Fewer locks than keys mean that it is decided: committed if there is a timestamp, else rolled back.
+    answer(result, KeySpace::Transactional, |reply| match reply {
+        SecondaryLocks::AllLocked(locks) => CheckSecondaryLocksResponse {
+            locks: locks.into_iter().map(key_error::lock_to_wire).collect(),
+            ..Default::default()
+        },
+        SecondaryLocks::Committed(at) => CheckSecondaryLocksResponse { commit_ts: at.0, ..Default::default() },
+        SecondaryLocks::RolledBack => CheckSecondaryLocksResponse::default(),
+    })
 }
 
 pub(super) async fn cleanup<E: Engine>(

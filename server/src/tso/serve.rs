@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::serve::ListenerExt as _;
 use slog::{Logger, info, warn};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::bound_file::{BoundFile, BoundFileError};
 use super::oracle::Oracle;
@@ -63,17 +64,18 @@ pub async fn serve(
     let listen_error = |source| ServeError::Listen { listen: options.listen.clone(), source };
     let listener = TcpListener::bind(&options.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
-    let router = service::router(Oracle::new(file, log.clone()));
+    let (stopping, mut stopped) = watch::channel(false);
+    let router = service::router(Oracle::new(file, log.clone()), stopping.subscribe());
+    // Without it an answer waits for the acknowledgement of the one before. A connection that refuses is dead anyway.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
 
-    let (stopping, stopped) = oneshot::channel();
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
         stop.await;
-        // The receiver is gone only if serving has ended already.
-        let _ = stopping.send(());
+        stopping.send_replace(true);
     });
     announce(address, &log);
     let overdue = async {
-        if stopped.await.is_ok() {
+        if stopped.wait_for(|stop| *stop).await.is_ok() {
             tokio::time::sleep(DRAIN_TIME_MAX).await;
         } else {
             std::future::pending::<()>().await;

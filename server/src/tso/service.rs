@@ -1,4 +1,4 @@
-//! Timestamps over HTTP: `GET /tso?batch=N` and `GET /healthz`.
+//! Timestamps over HTTP: `GET /tso?batch=N` and `GET /healthz`; and, on the same port, the gRPC stream of `stream.rs`.
 //!
 //! Every answer is JSON, also the refusals: `{"error":"…"}` with 400 for a batch that cannot be, 404 and 405 for what
 //! is not served, 503 for what may work later.
@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use super::oracle::{Oracle, OracleError};
+use super::stream::{self, TsoStreams};
 use super::{AllocateError, BATCH_MAX};
 
 /// What `GET /tso` answers: `timestamp`, `timestamp + 1`, … up to `count` of them are the caller's alone.
@@ -23,8 +25,10 @@ struct TimestampAnswer {
 }
 
 /// The routes.
-pub(super) fn router(oracle: Oracle) -> Router {
+pub(super) fn router(oracle: Oracle, stopping: watch::Receiver<bool>) -> Router {
+    let streams = TsoStreams { oracle: oracle.clone(), stopping };
     Router::new()
+        .route(stream::PATH, post(stream::serve).with_state(streams))
         .route("/tso", get(timestamps))
         .route("/healthz", get(healthy))
         .fallback(unknown_path)

@@ -1,7 +1,10 @@
 //! KvCommit.
 //! What it may say depends on the lock alone, and where that is gone, on the record of what became of the transaction.
 
-use crate::rig::{Rig, put};
+use nokv_proto::kvrpcpb::{self, Context};
+use nokv_proto::tikvpb::tikv_client::TikvClient;
+
+use crate::rig::{Rig, TTL_MS, put};
 
 #[tokio::test]
 async fn an_own_lock_is_committed_and_asking_again_is_fine() {
@@ -78,5 +81,39 @@ async fn both_regions_serve_the_same_way() {
     assert_eq!(rig.read(2, "z", 20).await, "locked");
     assert_eq!(rig.commit(2, 10, 20, &["z"]).await, None);
     assert_eq!((rig.read(1, "a", 20).await, rig.read(2, "z", 20).await), ("1".to_owned(), "2".to_owned()));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_commit_below_the_locks_bound_may_be_tried_again_and_tikvs_clients_learn_the_bound() {
+    let mut rig = Rig::start().await;
+    let mut tikv = TikvClient::connect(format!("http://{}", rig.address)).await.unwrap();
+    let context = Some(Context { region_id: 1, ..Default::default() });
+    let mutation = kvrpcpb::Mutation { key: "k".into(), value: "1".into(), ..Default::default() };
+    let prewrite = kvrpcpb::PrewriteRequest {
+        context: context.clone(),
+        mutations: vec![mutation],
+        primary_lock: "k".into(),
+        start_version: 10,
+        lock_ttl: TTL_MS,
+        min_commit_ts: 30,
+        // This store has no oracle, so it cannot; the answer must say so.
+        try_one_pc: true,
+        ..Default::default()
+    };
+    let answer = tikv.kv_prewrite(prewrite).await.unwrap().into_inner();
+    assert_eq!((answer.errors.len(), answer.min_commit_ts, answer.one_pc_commit_ts), (0, 0, 0));
+    let commit = kvrpcpb::CommitRequest {
+        context,
+        start_version: 10,
+        keys: vec!["k".into()],
+        commit_version: 20,
+        ..Default::default()
+    };
+    let expired = tikv.kv_commit(commit).await.unwrap().into_inner().error.unwrap().commit_ts_expired.unwrap();
+    assert_eq!((expired.attempted_commit_ts, expired.min_commit_ts), (20, 30));
+    let error = rig.commit(1, 10, 20, &["k"]).await.unwrap();
+    assert!(error.commit_ts_expired.is_none() && error.retryable.contains("not before 30"), "{error:?}");
+    assert_eq!(rig.commit(1, 10, 30, &["k"]).await, None);
     rig.stop().await;
 }

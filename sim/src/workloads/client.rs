@@ -27,6 +27,8 @@ pub fn connect(world: &Arc<World>, number: u64, random: &mut Random) -> nokv_cli
         scan_page_rows: u32::try_from(random.between(2, 40)).unwrap_or(10),
         batch_keys_max: random.index(8) + 1,
         concurrency: random.index(8) + 1,
+        one_phase_commit: random.chance(700),
+        async_commit: random.chance(700),
         seed: random.number(),
         ..Options::default()
     };

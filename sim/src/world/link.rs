@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nokv_client::{Reply, Rpc, RpcError};
+use nokv_proto::tikvpb::tikv_server::Tikv as _;
 use nokv_proto::tinykvpb::tiny_kv_server::TinyKv as _;
 use nokv_proto::{kvrpcpb, tinykvpb};
 use nokv_transport::StoreId;
@@ -184,8 +185,17 @@ fn classify(status: &Status) -> RpcError {
 }
 
 macro_rules! calls {
-    ($($method:ident: $request:ty => $response:ty;)*) => {
+    (
+        tiny { $($method:ident: $request:ty => $response:ty;)* }
+        tikv { $($call:ident, $tikv_method:ident: $asked:ty => $told:ty;)* }
+    ) => {
         impl Rpc for ClientLink {
+            $(fn $call<'a>(&'a self, address: &'a str, request: $asked) -> Reply<'a, $told> {
+                Box::pin(self.call(address, stringify!($call), request, |node: Arc<Node>, request| async move {
+                    node.tikv.$tikv_method(Request::new(request)).await
+                }))
+            })*
+
             $(fn $method<'a>(&'a self, address: &'a str, request: $request) -> Reply<'a, $response> {
                 Box::pin(self.call(address, stringify!($method), request, |node: Arc<Node>, request| async move {
                     node.service.$method(Request::new(request)).await
@@ -196,15 +206,24 @@ macro_rules! calls {
 }
 
 calls! {
-    kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
-    kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
-    kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-    kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-    kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
-    kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
-    kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
-    raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
-    raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
-    raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
-    raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
+    tiny {
+        kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
+        kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
+        kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
+        kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
+        kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
+        kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
+        kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
+        raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
+        raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
+        raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
+        raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
+    }
+    tikv {
+        txn_prewrite, kv_prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
+        txn_commit, kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
+        txn_status, kv_check_txn_status: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
+        check_secondary_locks, kv_check_secondary_locks:
+            kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse;
+    }
 }

@@ -12,8 +12,9 @@ use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_raftstore::gate::Gate;
 use nokv_raftstore::records::ApplyRecord;
 use nokv_raftstore::{Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, open};
+use nokv_server::admin::RegionAdmin;
 use nokv_server::executor::{Executor, ExecutorOptions};
-use nokv_server::service::{Calls, TinyKvService};
+use nokv_server::service::{Calls, TikvService, TinyKvService};
 use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
 use nokv_transport::memory::MemoryEndpoint;
 use nokv_transport::{AddressBook, ImageSink, Inbox, RegionId, StoreId};
@@ -23,7 +24,7 @@ use raft::eraftpb::Message;
 
 use super::apply_task::{ApplyQueue, ApplyTaskLoop};
 use super::raft_task::RaftTask;
-use super::{Loss, Process, SimClock, Slot, World};
+use super::{Loss, OracleLink, Process, SimClock, Slot, World};
 use crate::random::Random;
 
 /// A store that is up.
@@ -34,8 +35,10 @@ pub struct Node {
     pub process: Arc<Process>,
     /// Replication's handle.
     pub handle: Raftstore<MemoryEngine>,
-    /// What answers clients.
+    /// What answers clients in TinyKV's words.
     pub service: TinyKvService<MemoryEngine>,
+    /// What answers them in TiKV's.
+    pub tikv: TikvService<MemoryEngine>,
     /// Its executor.
     pub executor: Executor<MemoryEngine>,
     /// Its clock.
@@ -83,6 +86,7 @@ impl Node {
         let on_failure = move |error: &MvccError| fatal.command_failed(store, error);
         let options = ExecutorOptions { latch_slots: 64, ..ExecutorOptions::default() };
         let executor = Executor::new(opened.handle.clone(), options, Arc::new(on_failure));
+        let executor = executor.with_oracle(OracleLink::new(world));
         // Serves the calls of TinyKv's own nodes, which nobody makes here; it dials nothing.
         let unused = GrpcNetwork::start(
             store,
@@ -91,7 +95,12 @@ impl Node {
             tokio::runtime::Handle::current(),
             &logger,
         );
-        let service = TinyKvService::new(executor.clone(), unused.attach(inbox), Arc::new(Calls::default()));
+        let calls = Arc::new(Calls::default());
+        // It has streams, which nobody opens here.
+        let (_, stopping) = tokio::sync::watch::channel(false);
+        let admin = RegionAdmin::new(opened.handle.clone(), None);
+        let tikv = TikvService::new(executor.clone(), admin, calls.clone(), stopping);
+        let service = TinyKvService::new(executor.clone(), unused.attach(inbox), calls);
         let parts = opened.loops.into_iter().next().ok_or(StoreError::Mismatch("no raft loop".to_owned()))?;
         let gates = parts.store.peers().map(|peer| (peer.region_id(), peer.gate().clone())).collect();
         let mut applied = BTreeMap::new();
@@ -105,6 +114,7 @@ impl Node {
             process,
             handle: opened.handle,
             service,
+            tikv,
             executor,
             clock: slot.clock.clone(),
             gates,

@@ -1,6 +1,7 @@
 //! The executor on one store in memory whose raft log can be held up, so that a write stays under way for as long as a
 //! test wants. Two regions, split at m; leases so long that none ends within a test.
 
+mod announced;
 mod bounds;
 mod latches;
 mod order;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nokv_engine::{Engine as _, LogBatch, LogEntry, MemoryEngine, RaftLog, SharedRaftLog};
-use nokv_percolator::{Get, Key, Mutation, MutationOp, Prewrite, ReadPoint, Timestamp};
+use nokv_percolator::{CommitBy, Get, Key, Mutation, MutationOp, Prewrite, ReadPoint, Timestamp};
 use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_raftstore::{Config, Raftstore, RequestContext, RunningStore, StoreError, bootstrap, open};
@@ -128,6 +129,7 @@ fn prewrite(keys: &[&str], start_ts: u64) -> Prewrite {
         ttl_ms: 3_000,
         txn_size: 0,
         min_commit_ts: Timestamp::ZERO,
+        commit_by: CommitBy::TwoPhases,
         assertion_level: Default::default(),
     }
 }

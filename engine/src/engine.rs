@@ -29,6 +29,15 @@ pub trait Engine: Clone + Debug + Send + Sync + 'static {
     /// An error that names the disk (see [`crate::Error`]) leaves the engine unusable; the caller must stop.
     fn write(&self, batch: &WriteBatch, sync: bool) -> Result<()>;
 
+    /// As an unsynced [`Engine::write`], unless that would have to wait for room (flushes or compactions are behind):
+    /// then nothing is written, and the answer is false. For threads that must not stand still.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    fn try_write(&self, batch: &WriteBatch) -> Result<bool> {
+        self.write(batch, false).map(|()| true)
+    }
+
     /// Begins to prepare data aside under `name` (letters, digits, `-`), replacing an import of that name.
     ///
     /// # Errors

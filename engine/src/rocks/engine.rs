@@ -26,6 +26,8 @@ pub(super) struct Shared {
     /// Write options, made once.
     pub(super) synced: WriteOptions,
     pub(super) unsynced: WriteOptions,
+    /// Unsynced, and refused where writers are held back.
+    pub(super) unwaiting: WriteOptions,
     /// As it was opened, so that tables of imports are like the database's own.
     pub(super) options: RocksOptions,
     pub(super) cache: Cache,
@@ -57,6 +59,10 @@ impl Engine for RocksEngine {
 
     fn write(&self, batch: &WriteBatch, sync: bool) -> Result<()> {
         self.shared.write(batch, sync)
+    }
+
+    fn try_write(&self, batch: &WriteBatch) -> Result<bool> {
+        self.shared.try_write(batch)
     }
 
     fn importer(&self, name: &str) -> Result<Box<dyn Importer>> {

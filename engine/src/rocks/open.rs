@@ -38,8 +38,10 @@ impl RocksEngine {
         let mut synced = WriteOptions::default();
         synced.set_sync(true);
         let unsynced = WriteOptions::default();
-        let options = options.clone();
-        Ok(Self { shared: Arc::new(Shared { db, failure: Failure::default(), synced, unsynced, options, cache }) })
+        let mut unwaiting = WriteOptions::default();
+        unwaiting.set_no_slowdown(true);
+        let (failure, options) = (Failure::default(), options.clone());
+        Ok(Self { shared: Arc::new(Shared { db, failure, synced, unsynced, unwaiting, options, cache }) })
     }
 }
 

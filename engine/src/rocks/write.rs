@@ -1,6 +1,8 @@
 //! Writing: our batch becomes RocksDB's in one pass, then one write of log and buffers.
 //! The first failure is the last: no write is tried after it.
 
+use rocksdb::ErrorKind;
+
 use super::engine::Shared;
 use super::failure::from_rocks;
 use crate::{Cf, Result, WriteBatch, WriteOp};
@@ -17,6 +19,20 @@ impl Shared {
         let rocks_batch = self.rocks_batch(batch)?;
         let options = if sync { &self.synced } else { &self.unsynced };
         self.db.write_opt(rocks_batch, options).map_err(|error| self.failure.remember(from_rocks(error)))
+    }
+
+    /// As an unsynced write; false, with nothing written, if it would have to wait.
+    pub(super) fn try_write(&self, batch: &WriteBatch) -> Result<bool> {
+        self.failure.check()?;
+        if batch.is_empty() {
+            return Ok(true);
+        }
+        match self.db.write_opt(self.rocks_batch(batch)?, &self.unwaiting) {
+            Ok(()) => Ok(true),
+            // What RocksDB says when it holds writers back and this one may not wait.
+            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(false),
+            Err(error) => Err(self.failure.remember(from_rocks(error))),
+        }
     }
 
     /// Puts on disk what was written so far.
@@ -49,5 +65,33 @@ impl Shared {
             }
         }
         Ok(rocks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Cf, Engine, RocksEngine, RocksOptions, WriteBatch};
+
+    #[test]
+    fn a_write_that_may_not_wait_is_refused_whole_once_flushes_are_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = RocksOptions { write_buffer_bytes: 64 << 10, ..RocksOptions::default() };
+        let engine = RocksEngine::open(directory.path(), &options).unwrap();
+        // From here on no write buffer is ever flushed.
+        engine.shared.db.cancel_all_background_work(true);
+        let mut batch = WriteBatch::new();
+        let mut refused = None;
+        for number in 0..1_000u32 {
+            batch.clear();
+            batch.put(Cf::Raw, &number.to_be_bytes(), &[7; 4 << 10]);
+            if !engine.try_write(&batch).unwrap() {
+                refused = Some(number);
+                break;
+            }
+        }
+        let refused = refused.expect("4 MB do not fit into a few buffers of 64 KiB");
+        assert!(refused > 0);
+        assert_eq!(engine.get(Cf::Raw, &(refused - 1).to_be_bytes()).unwrap().map(|value| value.len()), Some(4 << 10));
+        assert_eq!(engine.get(Cf::Raw, &refused.to_be_bytes()).unwrap(), None);
     }
 }

@@ -71,6 +71,7 @@ pub struct Gate {
     merging_into: AtomicU64,
     /// Version and membership version that the replica had when this process came to know it, or by its last image.
     known_since: (AtomicU64, AtomicU64),
+    crowded: AtomicBool,
     applied: AtomicU64,
     committed: AtomicU64,
     last: AtomicU64,
@@ -87,6 +88,7 @@ impl Gate {
             renewal_asked: AtomicBool::new(false),
             merging_into: AtomicU64::new(0),
             known_since: (AtomicU64::new(epoch.version), AtomicU64::new(epoch.conf_ver)),
+            crowded: AtomicBool::new(false),
             applied: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             last: AtomicU64::new(0),
@@ -150,6 +152,16 @@ impl Gate {
     /// Whether the caller is the first since the last renewal to ask for another.
     pub fn ask_renewal(&self) -> bool {
         !self.renewal_asked.swap(true, Ordering::Relaxed)
+    }
+
+    /// Says whether proposals wait until entries under way are committed. For the raft loop only.
+    pub fn set_crowded(&self, crowded: bool) {
+        self.crowded.store(crowded, Ordering::SeqCst);
+    }
+
+    /// Whether proposals wait until entries under way are committed.
+    pub fn is_crowded(&self) -> bool {
+        self.crowded.load(Ordering::SeqCst)
     }
 
     /// Publishes how far the log has come, for status pages.

@@ -166,8 +166,8 @@ impl<E: Engine> Raftstore<E> {
     ) -> impl Future<Output = Result<(), RegionError>> + Send + use<E> + 'static {
         let held = std::mem::replace(&mut proposal.held, Box::new(()));
         let (waiter, told) = Waiter::new(held);
-        let mailbox = self.mailbox(proposal.region_id);
-        let taken = mailbox.offer(StoreMessage::Propose(proposal, waiter));
+        let region = proposal.region_id;
+        let taken = self.shared.mailboxes.offer_proposal(region, StoreMessage::Propose(proposal, waiter));
         async move {
             taken?;
             told.await.unwrap_or(Err(RegionError::StaleCommand))
@@ -251,6 +251,11 @@ impl<E: Engine> Raftstore<E> {
     pub fn led_regions(&self) -> Vec<RegionId> {
         let leads = |status: &RegionStatus| status.state.role == Role::Leader;
         self.regions().iter().filter(|status| leads(status)).map(|status| status.state.region.region_id()).collect()
+    }
+
+    /// Settings.
+    pub(crate) fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// The engine under the regions.

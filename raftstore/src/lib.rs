@@ -8,10 +8,11 @@
 //!              └─ Read ──►┐                 ┌──────────── one round ─────────────┐
 //!   propose ── Propose ──►│ mailbox ──► step, tick, propose ──► collect (data)   │
 //!   network ── Raft ─────►│                 │  first messages ──► network        │
-//!                         │                 │  log of ALL regions ──► ONE sync   │
-//!                         │                 │  last messages ──► network         │
-//!                         │                 │  committed entries ────────────────┼──► apply: data + applied index
-//!                         │                 └────────────────────────────────────┘       in one batch, no sync
+//!                         │                 │  a leader's committed entries ─────┼──► desk: small ones take effect
+//!                         │                 │  log of ALL regions ──► ONE sync   │      right here, others in the
+//!                         │                 │  last messages ──► network         │      apply loop: data and applied
+//!                         │                 │  a follower's committed entries ───┼──►   index in one batch, no sync
+//!                         │                 └────────────────────────────────────┘
 //!                         └◄── Applied ───────────────────────────────────────────────◄─ waiters told
 //! ```
 //!
@@ -19,13 +20,14 @@
 //! | --- | --- |
 //! | [`handle`] | what the node holds: views, proposals, status |
 //! | [`gate`] | a region's face to request threads; who may read now |
-//! | [`message`], [`mailboxes`] | what a raft loop is told; its mailbox, and which one |
+//! | [`message`], [`mailboxes`], `bell` | what a raft loop is told; its mailbox, and which one; how it sleeps |
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
 //! | [`image`] | a region's data on its way to a peer that lags too far: `source`, `chunk`, `sink` |
 //! | [`merge`] | two regions become one: the steps, and what travels between them; `fit`, `fate` |
 //! | `admission` | which replicas a store may come to hold |
 //! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images`, `merges` |
+//! | `apply/desk.rs` | who applies: the raft loop by itself, or its apply loop |
 //! | `apply/action.rs` | what the apply loop does beside writing batches, and a start does again |
 //! | [`round`] | a round's effects, as data |
 //! | [`raft_loop`], [`apply`] | the two threads; `apply/run.rs` is the second one's loop |
@@ -46,6 +48,7 @@
 
 mod admission;
 pub mod apply;
+mod bell;
 mod bootstrap;
 pub mod config;
 mod digest;

@@ -2,7 +2,7 @@
 //! A mailbox holds them in order; from outside it takes a bounded number, from inside all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender};
@@ -13,6 +13,7 @@ use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, RegionId, StoreId};
 
 use crate::apply::Applied;
+use crate::bell::Bell;
 use crate::image::{ArrivedImage, Image};
 use crate::merge::{Claim, CommitOrder, MergeRequest, Sealed, Successor};
 use crate::{MonotonicTime, RegionError};
@@ -243,6 +244,7 @@ pub struct ReadRequest {
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     sender: Sender<StoreMessage>,
+    bell: Arc<Bell>,
     waiting: Arc<AtomicUsize>,
     waiting_max: usize,
 }
@@ -251,27 +253,46 @@ pub struct Mailbox {
 #[derive(Debug)]
 pub struct MailboxReceiver {
     receiver: Receiver<StoreMessage>,
+    bell: Arc<Bell>,
     waiting: Arc<AtomicUsize>,
 }
 
 /// A mailbox that takes `waiting_max` messages from outside before it refuses.
 pub fn mailbox(waiting_max: usize) -> (Mailbox, MailboxReceiver) {
     let (sender, receiver) = crossbeam_channel::unbounded();
-    let waiting = Arc::new(AtomicUsize::new(0));
-    (Mailbox { sender, waiting: waiting.clone(), waiting_max }, MailboxReceiver { receiver, waiting })
+    let (bell, waiting) = (Arc::new(Bell::default()), Arc::new(AtomicUsize::new(0)));
+    let mailbox = Mailbox { sender, bell: bell.clone(), waiting: waiting.clone(), waiting_max };
+    (mailbox, MailboxReceiver { receiver, bell, waiting })
 }
 
 impl Mailbox {
     /// Leaves a message, unless the mailbox is full or its loop has ended.
     pub fn offer(&self, message: StoreMessage) -> Result<(), Refused> {
+        self.offer_unless(message, || false)
+    }
+
+    /// As [`Mailbox::offer`], but the loop is not woken for it if, once it has been left, `can_wait` says so.
+    pub fn offer_unless(&self, message: StoreMessage, can_wait: impl FnOnce() -> bool) -> Result<(), Refused> {
         if self.waiting.load(Ordering::Relaxed) >= self.waiting_max {
             return Err(Refused::Full);
         }
-        self.push(message)
+        self.leave(message)?;
+        // What `can_wait` sees was so after the message was there.
+        fence(Ordering::SeqCst);
+        if !can_wait() {
+            self.bell.ring();
+        }
+        Ok(())
     }
 
     /// Leaves a message that must not be refused for want of room: what the loop itself has under way bounds these.
     pub fn push(&self, message: StoreMessage) -> Result<(), Refused> {
+        self.leave(message)?;
+        self.bell.ring();
+        Ok(())
+    }
+
+    fn leave(&self, message: StoreMessage) -> Result<(), Refused> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.sender.send(message).map_err(|_| Refused::Ended)
     }
@@ -306,15 +327,36 @@ impl MailboxReceiver {
         Some(message)
     }
 
-    /// The next message, waiting at most `timeout` for it.
+    /// The next message, waiting at most `timeout` for it, perhaps less. For one thread.
     pub fn next_within(&self, timeout: std::time::Duration) -> Option<StoreMessage> {
-        let message = self.receiver.recv_timeout(timeout).ok()?;
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-        Some(message)
+        let message = self.try_next();
+        if message.is_some() || timeout.is_zero() {
+            return message;
+        }
+        self.bell.sleep(timeout, || self.try_next())
     }
 
     /// Messages that wait.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_woken_for_what_can_wait() {
+        let (mailbox, receiver) = mailbox(10);
+        let look = || {
+            // Asleep from here on, as far as others can tell.
+            mailbox.offer_unless(StoreMessage::Stop, || true).unwrap();
+            assert!(receiver.bell.is_asleep());
+            mailbox.offer_unless(StoreMessage::Stop, || false).unwrap();
+            assert!(!receiver.bell.is_asleep());
+            receiver.try_next()
+        };
+        assert!(receiver.bell.sleep(std::time::Duration::from_secs(600), look).is_some());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nokv_engine::{Engine, RaftLog};
 use nokv_transport::{Network, RegionId, StoreId};
 
-use crate::apply::{Applier, ApplyTask, resume, run_apply_loop};
+use crate::apply::{Applier, ApplyDesk, resume, run_apply_loop};
 use crate::bootstrap::load_regions;
 use crate::gate::Gates;
 use crate::handle::Raftstore;
@@ -168,11 +168,13 @@ impl<E: Engine> OpenStore<E> {
     ) -> std::io::Result<RunningStore> {
         let mut threads = Vec::new();
         for (number, parts) in self.loops.into_iter().enumerate() {
-            let (apply, tasks) = crossbeam_channel::unbounded::<ApplyTask>();
+            let (engine, mailbox) = (self.handle.engine().clone(), parts.mailbox.clone());
+            let near_bytes_max = self.handle.config().apply_near_bytes_max;
+            let (apply, shared, works) = ApplyDesk::new(parts.applier, engine.clone(), near_bytes_max);
             let raft_loop = RaftLoop {
                 store: parts.store,
                 mailbox: parts.receiver,
-                reports: parts.mailbox.clone(),
+                reports: parts.mailbox,
                 log: self.log.clone(),
                 network: network.clone(),
                 apply,
@@ -180,8 +182,7 @@ impl<E: Engine> OpenStore<E> {
                 metrics: self.handle.metrics().clone(),
             };
             threads.push(spawn(format!("raft-{number}"), on_failure, move || raft_loop.run())?);
-            let (engine, mailbox, applier) = (self.handle.engine().clone(), parts.mailbox, parts.applier);
-            let run = move || run_apply_loop(applier, &engine, &tasks, &mailbox);
+            let run = move || run_apply_loop(&shared, &engine, &works, &mailbox);
             threads.push(spawn(format!("apply-{number}"), on_failure, run)?);
         }
         Ok(RunningStore { threads })

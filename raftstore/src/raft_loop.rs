@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
-use nokv_engine::RaftLog;
+use nokv_engine::{Engine, RaftLog};
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{Network, StoreId};
 
-use crate::apply::ApplyTask;
+use crate::apply::ApplyDesk;
 use crate::message::{Mailbox, MailboxReceiver, StoreMessage};
 use crate::metrics::RaftMetrics;
 use crate::round::Round;
@@ -21,7 +20,7 @@ const MESSAGES_PER_ROUND_MAX: usize = 4_096;
 
 /// What a raft loop works with.
 #[derive(Debug)]
-pub struct RaftLoop {
+pub struct RaftLoop<E> {
     /// Its regions.
     pub store: Store,
     /// What it is told.
@@ -32,15 +31,15 @@ pub struct RaftLoop {
     pub log: Arc<dyn RaftLog>,
     /// Where it sends.
     pub network: Arc<dyn Network>,
-    /// Its apply loop.
-    pub apply: Sender<ApplyTask>,
+    /// Where it leaves what is to be applied.
+    pub(crate) apply: ApplyDesk<E>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// What is counted.
     pub metrics: Arc<RaftMetrics>,
 }
 
-impl RaftLoop {
+impl<E: Engine> RaftLoop<E> {
     /// Runs until it is told to stop.
     ///
     /// # Errors
@@ -85,6 +84,7 @@ impl RaftLoop {
 
     fn carry_out(&mut self, round: &mut Round) -> Result<(), StoreError> {
         self.send(&mut round.first_messages);
+        let mut reports = self.apply.hand_over(&mut round.apply_first)?;
         if !round.log.is_empty() {
             let started = self.clock.now();
             self.log.write(&round.log, round.sync)?;
@@ -96,11 +96,10 @@ impl RaftLoop {
         for image in round.images.drain(..) {
             image.send(self.network.as_ref(), &self.reports);
         }
-        for task in round.apply.drain(..) {
-            if self.apply.send(task).is_err() {
-                // The apply loop ended with an error of its own, which stops the node.
-                return Ok(());
-            }
+        reports.append(&mut self.apply.hand_over(&mut round.apply)?);
+        if !reports.is_empty() {
+            let now = self.clock.now();
+            reports.into_iter().try_for_each(|report| self.store.handle(report, now))?;
         }
         Ok(())
     }

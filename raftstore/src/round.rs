@@ -14,6 +14,8 @@ use crate::image::ImageOrder;
 pub struct Round {
     /// May leave at once: a leader's appends and heart-beats, which promise nothing of its own disk.
     pub first_messages: Vec<(StoreId, RaftMessage)>,
+    /// Committed, and on this disk already: may be applied at once, while what is below is written.
+    pub apply_first: Vec<ApplyTask>,
     /// To be written, for all regions at once.
     pub log: LogBatch,
     /// Whether that write must be on disk before anything below happens.
@@ -23,7 +25,7 @@ pub struct Round {
     /// Images to be sent, each on a way of its own. Collected before and after the write; every one must be sent, since
     /// raft waits for its report.
     pub images: Vec<ImageOrder>,
-    /// Committed and on this disk: to be applied.
+    /// To be applied once the write is done.
     pub apply: Vec<ApplyTask>,
     /// What raft must be told once the write is done.
     pub(crate) readies: Vec<(RegionId, Ready)>,
@@ -36,6 +38,7 @@ impl Round {
             && self.images.is_empty()
             && self.log.is_empty()
             && self.last_messages.is_empty()
+            && self.apply_first.is_empty()
             && self.apply.is_empty()
             && self.readies.is_empty()
     }
@@ -47,6 +50,7 @@ impl Round {
         self.log.clear();
         self.sync = false;
         self.last_messages.clear();
+        self.apply_first.clear();
         self.apply.clear();
         self.readies.clear();
     }
@@ -56,6 +60,7 @@ impl std::fmt::Debug for Round {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Round")
             .field("first_messages", &self.first_messages.len())
+            .field("apply_first", &self.apply_first.len())
             .field("log_ops", &self.log.ops.len())
             .field("sync", &self.sync)
             .field("last_messages", &self.last_messages.len())

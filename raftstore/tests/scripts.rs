@@ -47,7 +47,7 @@ impl Runner for Script {
         let new = number("new", 0)?;
         let (to, keep, ms) = (number("to", 0)?, number("keep", 0)?, number("ms", 0)?);
         let (slack, term, lose) = (number("slack", 4096)?, number("term", 0)?, number("lose", 0)?);
-        let (max, count) = (number("max", 65_536)?, number("count", 1)?);
+        let (max, count, under_way) = (number("max", 65_536)?, number("count", 1)?, number("under-way", 256)?);
         let mut words = BTreeMap::new();
         while let Some((key, value)) = args.next_key() {
             words.insert(key.to_owned(), value.to_owned());
@@ -59,7 +59,7 @@ impl Runner for Script {
         let word = |key: &str| words.get(key).cloned().unwrap_or_default();
         match command.name.as_str() {
             "cluster" => {
-                self.begin(if to == 0 { 3 } else { to }, words.get("split"), slack, max);
+                self.begin(if to == 0 { 3 } else { to }, words.get("split"), [slack, max, under_way]);
                 Ok(String::new())
             }
             "elect" => Ok(format!("store {} leads region {region}\n", self.cluster().elect(region))),
@@ -109,8 +109,16 @@ impl Runner for Script {
 
 impl Script {
     /// A cluster of `stores` stores, with two regions if there is a key to split at, else with one.
-    fn begin(&mut self, stores: u64, split: Option<&String>, log_entries_slack: u64, log_entries_max: u64) {
-        let config = Config { seed: 7, log_entries_slack, log_entries_max, image_chunk_bytes: 64, ..Config::default() };
+    fn begin(&mut self, stores: u64, split: Option<&String>, entries: [u64; 3]) {
+        let [log_entries_slack, log_entries_max, entries_under_way_max] = entries;
+        let config = Config {
+            seed: 7,
+            image_chunk_bytes: 64,
+            log_entries_slack,
+            log_entries_max,
+            entries_under_way_max,
+            ..Config::default()
+        };
         let splits: Vec<&[u8]> = split.into_iter().map(String::as_bytes).collect();
         self.cluster = Some(Cluster::new(stores, &splits, config));
     }
@@ -344,6 +352,9 @@ impl Script {
         let node = self.cluster().node(store);
         node.take_in()?;
         let mut round = node.collect()?;
+        // An apply loop may also be slow: what is stopped before it applies has not applied anything.
+        let first = std::mem::take(&mut round.apply_first);
+        let mut reports = if step == "apply" { Vec::new() } else { node.apply(first)? };
         if step == "write" {
             return self.outcomes();
         }
@@ -355,7 +366,8 @@ impl Script {
         if step == "apply" {
             return self.outcomes();
         }
-        node.apply(tasks)?;
+        reports.extend(node.apply(tasks)?);
+        node.report(reports)?;
         self.outcomes()
     }
 

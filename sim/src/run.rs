@@ -137,6 +137,7 @@ fn world_options(options: &RunOptions, random: &mut Random) -> WorldOptions {
         cache_bytes_max: if random.chance(500) { 4 << 20 } else { random.index(20_000) },
         entry_bytes_target: if random.chance(500) { 256 << 10 } else { random.index(4_000) + 1 },
         message_bytes_max: if random.chance(500) { 1 << 20 } else { random.between(0, 8_000) },
+        entries_under_way_max: if random.chance(500) { 256 } else { random.between(1, 4) },
         inflight_messages_max: if random.chance(500) { 256 } else { random.index(8) + 1 },
         ..Config::default()
     };

@@ -60,7 +60,7 @@ fn apply(criterion: &mut Criterion, engine: &RocksEngine) {
                 let entries = (next..next + count).map(entry).collect();
                 next += count;
                 let region_id = region.region_id();
-                let task = CommittedEntries { region_id, entries, in_flight: Vec::new(), bytes: 0 };
+                let task = CommittedEntries { region_id, entries, in_flight: Vec::new(), bytes: 0, is_next: true };
                 let mut round = ApplyRound::default();
                 applier.apply(ApplyTask::Entries(task), &mut round).unwrap();
                 if write {

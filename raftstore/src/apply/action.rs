@@ -35,6 +35,23 @@ impl ApplyRound {
         if !self.batch.is_empty() {
             engine.write(&self.batch, false)?;
         }
+        self.written(engine)
+    }
+
+    /// As [`ApplyRound::carry_out`], unless the engine would have to be waited for: then the round comes back as it
+    /// was.
+    ///
+    /// # Errors
+    /// As [`ApplyRound::carry_out`].
+    pub fn try_carry_out<E: Engine>(self, engine: &E) -> Result<Result<Vec<StoreMessage>, ApplyRound>, StoreError> {
+        if self.action.is_some() || !engine.try_write(&self.batch)? {
+            return Ok(Err(self));
+        }
+        self.written(engine).map(Ok)
+    }
+
+    /// The batch is written.
+    fn written<E: Engine>(self, engine: &E) -> Result<Vec<StoreMessage>, StoreError> {
         for (waiter, fate) in self.fates {
             waiter.tell(fate);
         }

@@ -6,12 +6,14 @@
 
 mod action;
 mod change;
+mod desk;
 mod merge;
 mod run;
 
 pub use action::Action;
 pub(crate) use action::resume;
-pub use run::run_apply_loop;
+pub(crate) use desk::ApplyDesk;
+pub(crate) use run::run_apply_loop;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,6 +79,8 @@ pub struct CommittedEntries {
     pub in_flight: Vec<InFlight>,
     /// Memory of the entries.
     pub bytes: usize,
+    /// Everything of the region before these is applied, and reported.
+    pub is_next: bool,
 }
 
 /// How far a region's replica has applied.
@@ -107,6 +111,16 @@ pub struct ApplyRound {
     pub reports: Vec<StoreMessage>,
     /// What is to be done to the engine then. It ends the round: nothing more may be added.
     pub action: Option<Action>,
+}
+
+impl ApplyRound {
+    /// Adds what `other` does, which has no action.
+    fn append(&mut self, other: ApplyRound) {
+        debug_assert!(self.action.is_none() && other.action.is_none(), "an action ends its round");
+        self.batch.append(&other.batch);
+        self.fates.extend(other.fates);
+        self.applied.extend(other.applied);
+    }
 }
 
 /// The replicas of one apply loop.

@@ -1,10 +1,13 @@
 //! The apply loop's thread: takes what waits, writes it as one batch without a sync (the log can replay it), and only
 //! then tells the waiters and the raft loop.
 
+use std::sync::atomic::Ordering;
+
 use crossbeam_channel::Receiver;
 use nokv_engine::Engine;
 
-use super::{Applier, ApplyRound, ApplyTask};
+use super::ApplyRound;
+use super::desk::{Shared, Work};
 use crate::StoreError;
 use crate::message::Mailbox;
 
@@ -15,24 +18,32 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 ///
 /// # Errors
 /// If the disk fails or an entry cannot be read; nobody who waits is told anything then.
-pub fn run_apply_loop<E: Engine>(
-    mut applier: Applier,
+pub(crate) fn run_apply_loop<E: Engine>(
+    shared: &Shared,
     engine: &E,
-    tasks: &Receiver<ApplyTask>,
+    works: &Receiver<Work>,
     raft_loop: &Mailbox,
 ) -> Result<(), StoreError> {
-    while let Ok(first) = tasks.recv() {
+    while let Ok(first) = works.recv() {
         let mut round = ApplyRound::default();
-        applier.apply(first, &mut round)?;
-        while round.action.is_none() && round.batch.encoded_bytes() < BATCH_BYTES_MAX {
-            let Ok(next) = tasks.try_recv() else { break };
-            applier.apply(next, &mut round)?;
+        let mut taken = 0;
+        let mut next = Some(first);
+        while let Some(work) = next {
+            taken += 1;
+            match work {
+                Work::Task(task) => shared.applier.lock().apply(task, &mut round)?,
+                Work::Decided(decided) => round.append(decided),
+            }
+            let goes_on = round.action.is_none() && round.batch.encoded_bytes() < BATCH_BYTES_MAX;
+            next = goes_on.then(|| works.try_recv().ok()).flatten();
         }
         for report in round.carry_out(engine)? {
             if raft_loop.push(report).is_err() {
                 return Ok(());
             }
         }
+        // Only now may the raft loop apply by itself again: what it sees then includes all of this.
+        shared.unfinished.fetch_sub(taken, Ordering::Release);
     }
     Ok(())
 }

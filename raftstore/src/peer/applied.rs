@@ -10,6 +10,14 @@ impl Peer {
         self.cut = Some((index, term));
     }
 
+    /// Has followers told of every commit at once until the entry at `index` is applied here. Else they learn of it
+    /// with the next append or heart-beat, which saves a message and a round of theirs for every write; for what must
+    /// happen on all stores, that may be a heart-beat too late. (Of changes of members raft itself tells them at once.)
+    pub(super) fn announce_commits_until(&mut self, index: u64) {
+        self.announced_until = index;
+        self.raw.skip_bcast_commit(false);
+    }
+
     /// Takes in a report. What entries did to the replica itself is the store's to carry out, before this.
     pub fn applied(&mut self, report: &Applied) {
         debug_assert!(report.index >= self.applied_index, "apply never goes back");
@@ -17,6 +25,10 @@ impl Peer {
         self.apply_backlog_bytes = self.apply_backlog_bytes.saturating_sub(report.bytes);
         self.raw.advance_apply_to(report.index);
         self.settle_merge_waiter();
+        if self.announced_until != 0 && self.announced_until <= report.index {
+            self.announced_until = 0;
+            self.raw.skip_bcast_commit(true);
+        }
         self.release_reads();
         self.publish_lease();
         self.publish_progress();

@@ -57,8 +57,10 @@ pub struct Peer {
     raw: RawNode<LogStorage>,
     gate: Arc<Gate>,
     lease: Lease,
-    /// Arrived since the last round.
+    /// Not yet in the log.
     proposals: Vec<(Proposal, Waiter)>,
+    /// Bytes of these.
+    proposals_bytes: usize,
     in_flight: VecDeque<InFlight>,
     reads: read::Reads,
     applied_index: u64,
@@ -71,6 +73,8 @@ pub struct Peer {
     cut: Option<(u64, u64)>,
     /// The gate stays closed until this entry is applied: it changes the region's range.
     closed_until: u64,
+    /// Followers are told of every commit at once until this entry is applied; 0 = they are not.
+    announced_until: u64,
     /// Until then nobody gets a vote: see [`Config::vote_silence`].
     silent_until: MonotonicTime,
     timeouts: fastrand::Rng,
@@ -166,6 +170,7 @@ impl Peer {
             gate,
             lease: Lease::default(),
             proposals: Vec::new(),
+            proposals_bytes: 0,
             in_flight: VecDeque::new(),
             reads: read::Reads::default(),
             applied_index: apply.applied_index,
@@ -174,6 +179,7 @@ impl Peer {
             apply_backlog_bytes: 0,
             cut: None,
             closed_until: 0,
+            announced_until: 0,
             silent_until,
             timeout_drawn_for: None,
             written_term_and_vote: (hard_state.term, hard_state.vote),
@@ -264,7 +270,8 @@ fn raft_config(config: &Config, id: u64, applied: u64) -> RaftConfig {
         pre_vote: true,
         check_quorum: true,
         batch_append: true,
-        skip_bcast_commit: false,
+        // Followers learn of a commit with the next append or heart-beat; see `Peer::announce_commits_until`.
+        skip_bcast_commit: true,
         read_only_option: ReadOnlyOption::Safe,
         max_size_per_msg: config.message_bytes_max,
         max_inflight_msgs: config.inflight_messages_max,

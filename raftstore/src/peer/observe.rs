@@ -18,6 +18,7 @@ impl Peer {
         }
         let lost = seen.role == Role::Leader && (role != Role::Leader || seen.term != term);
         let new_term = seen.term != term;
+        let won = role == Role::Leader && (seen.role != Role::Leader || new_term);
         drop(seen);
         self.gate.set_state(GateState { region: self.region.clone(), peer: self.me, role, term, leader });
         if new_term || lost {
@@ -25,6 +26,10 @@ impl Peer {
         }
         if lost {
             self.abandon_leadership();
+        }
+        if won {
+            // Its first entry: a region in which nothing else happens is then at rest on all stores.
+            self.announce_commits_until(self.raw.raft.raft_log.last_index());
         }
         true
     }
@@ -50,6 +55,8 @@ impl Peer {
     pub(super) fn abandon_leadership(&mut self) {
         let proposed = std::mem::take(&mut self.in_flight).into_iter().flat_map(|entry| entry.waiters);
         proposed.for_each(|waiter| waiter.tell(Err(RegionError::StaleCommand)));
+        self.proposals_bytes = 0;
+        self.gate.set_crowded(false);
         for (_, waiter) in std::mem::take(&mut self.proposals) {
             waiter.tell(Err(self.not_leader()));
         }

@@ -1,4 +1,5 @@
-//! A write wants to be replicated. Proposals that arrive in one round become as few log entries as their size allows.
+//! A write wants to be replicated. Proposals that wait together become as few log entries as their size allows, and
+//! wait no longer than until the entries before them are committed.
 //! Each is refused if the term or the epoch of the view that it was made from has moved.
 
 use nokv_engine::is_planted;
@@ -14,7 +15,10 @@ impl Peer {
     /// Takes a proposal in, or tells its waiter at once why not.
     pub fn propose(&mut self, proposal: Proposal, waiter: Waiter) {
         match self.check(&proposal) {
-            Ok(()) => self.proposals.push((proposal, waiter)),
+            Ok(()) => {
+                self.proposals_bytes += proposal.batch.encoded_bytes();
+                self.proposals.push((proposal, waiter));
+            }
             Err(error) => waiter.tell(Err(error)),
         }
     }
@@ -41,12 +45,31 @@ impl Peer {
         Ok(())
     }
 
-    /// Hands the round's proposals to raft, as entries of about the target size. `observe` has run: if this peer lost
+    /// Whether as many entries are under way as may be at a time. What arrives meanwhile becomes one entry: to commit
+    /// many small ones costs every replica a write, a sync and a message each.
+    fn is_crowded(&self) -> bool {
+        let log = &self.raw.raft.raft_log;
+        self.leads() && log.last_index() - log.committed >= self.config.entries_under_way_max
+    }
+
+    /// Whether proposals wait that need not wait any longer.
+    pub(super) fn has_due_proposals(&self) -> bool {
+        let full = self.proposals_bytes >= self.config.entry_bytes_target;
+        !self.proposals.is_empty() && (full || !self.is_crowded())
+    }
+
+    /// Publishes whether proposals wait for a commit; until then the loop is not woken for them.
+    pub(super) fn publish_crowded(&self) {
+        self.gate.set_crowded(self.is_crowded());
+    }
+
+    /// Hands the waiting proposals to raft, as entries of about the target size. `observe` has run: if this peer lost
     /// its leadership since they were taken in, they are gone, so that raft never forwards one.
     pub(super) fn flush_proposals(&mut self, now: MonotonicTime) {
-        if self.proposals.is_empty() {
+        if !self.has_due_proposals() {
             return;
         }
+        self.proposals_bytes = 0;
         let mut proposals = std::mem::take(&mut self.proposals);
         let mut data = Vec::new();
         let mut epoch = RegionEpoch::default();

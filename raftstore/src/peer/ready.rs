@@ -24,6 +24,7 @@ impl Peer {
         }
         self.observe();
         self.flush_proposals(now);
+        self.publish_crowded();
         self.ask_quorum(now);
         if let Some((index, term)) = self.cut.take() {
             self.raw.mut_store().cut(index, term, &mut round.log);
@@ -39,7 +40,10 @@ impl Peer {
         if !ready.snapshot().is_empty() {
             self.restore(ready.snapshot(), round);
         }
-        self.apply(ready.take_committed_entries(), round);
+        let entries = self.hand_over(ready.take_committed_entries());
+        // A leader's clients wait for the effects; of a follower, the leader waits for its word only.
+        let to = if self.leads() { &mut round.apply_first } else { &mut round.apply };
+        to.extend(entries);
         self.write(&ready, round)?;
         self.publish_lease();
         round.readies.push((self.region_id(), ready));
@@ -54,17 +58,18 @@ impl Peer {
             // For raft, whose log begins there; whoever looks at the data waits for the report.
             self.raw.advance_apply_to(index);
         }
-        self.apply(light.take_committed_entries(), round);
+        round.apply.extend(self.hand_over(light.take_committed_entries()));
         if self.leads() {
             self.lease.committed(self.raw.raft.raft_log.committed, self.config.lease());
         }
         self.publish_lease();
+        self.publish_crowded();
         self.publish_progress();
     }
 
     /// Whether raft has more to do.
     pub fn has_more(&self) -> bool {
-        self.dying.is_none() && (self.cut.is_some() || self.raw.has_ready())
+        self.dying.is_none() && (self.cut.is_some() || self.raw.has_ready() || self.has_due_proposals())
     }
 
     fn post(&mut self, messages: Vec<Message>, round: &mut Round, when: When) {
@@ -94,8 +99,10 @@ impl Peer {
         Ok(())
     }
 
-    fn apply(&mut self, entries: Vec<Entry>, round: &mut Round) {
-        let Some(last) = entries.last().map(|entry| entry.index) else { return };
+    /// The task that applies these, if there are any.
+    fn hand_over(&mut self, entries: Vec<Entry>) -> Option<ApplyTask> {
+        let is_next = entries.first()?.index == self.applied_index + 1;
+        let last = entries.last()?.index;
         self.close_for_range_change(&entries);
         self.handed_index = last;
         let mut in_flight = Vec::new();
@@ -105,7 +112,7 @@ impl Peer {
         let bytes = entries.iter().map(entry_bytes).sum();
         self.apply_backlog_bytes += bytes;
         let region_id = self.region_id();
-        round.apply.push(ApplyTask::Entries(CommittedEntries { region_id, entries, in_flight, bytes }));
+        Some(ApplyTask::Entries(CommittedEntries { region_id, entries, in_flight, bytes, is_next }))
     }
 
     /// Puts a raft message into our envelope. `None` if its addressee is no member (any more), or if raft-rs made it

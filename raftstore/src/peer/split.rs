@@ -30,6 +30,8 @@ impl Peer {
             Ok(()) => {
                 let index = self.raw.raft.raft_log.last_index();
                 self.in_flight.push_back(InFlight { index, term: self.term(), waiters: vec![waiter] });
+                // The new regions' leader campaigns as soon as they are born here; their other peers should be, too.
+                self.announce_commits_until(index);
             }
             Err(error) => waiter.tell(Err(error)),
         }

@@ -76,9 +76,13 @@ impl Node {
                 return Ok(());
             }
             let mut round = self.collect()?;
+            let first = std::mem::take(&mut round.apply_first);
+            let reports = self.apply(first)?;
             self.write(&round)?;
             let tasks = self.finish(&mut round);
-            self.apply(tasks)?;
+            self.report(reports)?;
+            let reports = self.apply(tasks)?;
+            self.report(reports)?;
         }
     }
 
@@ -126,23 +130,25 @@ impl Node {
         std::mem::take(&mut round.apply)
     }
 
-    /// Committed entries take effect, and whatever else the apply loop is told, as its thread does it.
-    pub fn apply(&mut self, tasks: Vec<ApplyTask>) -> Result<(), StoreError> {
+    /// Committed entries take effect, and whatever else the apply loop is told, as its thread does it. What it reports
+    /// must wait until the round is finished.
+    pub fn apply(&mut self, tasks: Vec<ApplyTask>) -> Result<Vec<StoreMessage>, StoreError> {
         let mut round = ApplyRound::default();
+        let mut reports = Vec::new();
         for task in tasks {
             self.parts.applier.apply(task, &mut round)?;
             if round.action.is_some() {
-                self.carry_out(std::mem::take(&mut round))?;
+                reports.extend(std::mem::take(&mut round).carry_out(&self.engine)?);
             }
         }
-        self.carry_out(round)
+        reports.extend(round.carry_out(&self.engine)?);
+        Ok(reports)
     }
 
-    fn carry_out(&mut self, round: ApplyRound) -> Result<(), StoreError> {
-        for report in round.carry_out(&self.engine)? {
-            self.parts.store.handle(report, self.now())?;
-        }
-        Ok(())
+    /// The raft loop takes reports in.
+    pub fn report(&mut self, reports: Vec<StoreMessage>) -> Result<(), StoreError> {
+        let now = self.now();
+        reports.into_iter().try_for_each(|report| self.parts.store.handle(report, now))
     }
 
     /// Proposes to write `key` under the term and epoch that the gate shows.

@@ -86,6 +86,8 @@ impl RaftTask {
     async fn carry_out(&mut self, round: &mut Round) -> Result<(), StoreError> {
         self.send(&mut round.first_messages);
         self.step().await;
+        self.queue.add(round.apply_first.drain(..));
+        self.step().await;
         if !round.log.is_empty() {
             self.disk_time(round.sync).await;
             self.node.log.write(&round.log, round.sync)?;

@@ -60,6 +60,9 @@ pub struct ServeArgs {
     /// Raft threads; each owns a share of the regions
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     raft_loops: u16,
+    /// Threads that serve requests, reads included [default: half as many as there are cores, at least one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    rpc_threads: Option<u16>,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -68,6 +71,12 @@ impl ServeArgs {
     /// How to log.
     pub fn log(&self) -> LogArgs {
         self.log
+    }
+
+    /// Threads that serve requests.
+    pub fn rpc_threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.rpc_threads.map_or((cores / 2).max(1), usize::from)
     }
 
     /// What the node needs to know.

@@ -120,6 +120,7 @@ impl ApplyRound {
         self.batch.append(&other.batch);
         self.fates.extend(other.fates);
         self.applied.extend(other.applied);
+        self.reports.extend(other.reports);
     }
 }
 

@@ -39,6 +39,7 @@ impl Peer {
             let (term, index) = (self.term(), self.raw.raft.raft_log.last_index());
             self.in_flight.push_back(InFlight { index, term, waiters: Vec::new() });
             self.merging.commit_at = Some((term, index));
+            self.announce_commits_until(index);
         }
     }
 }

@@ -28,6 +28,7 @@ impl Peer {
                 let index = self.raw.raft.raft_log.last_index();
                 self.in_flight.push_back(InFlight { index, term: self.term(), waiters: Vec::new() });
                 self.merging.waiter = Some((index, waiter));
+                self.announce_commits_until(index);
             }
             Err(error) => waiter.tell(Err(error)),
         }

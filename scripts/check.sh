@@ -66,6 +66,9 @@ tests() {
   fi
 }
 
+# The binary that the tests' step has built; a failing seed prints the command that replays it.
+simulated_seeds() { "${CARGO_TARGET_DIR:-target}/debug/nokv-sim" --seeds 0..384 --jobs 2; }
+
 step "tidy rules" scripts/tidy.py
 step "tests of the tools" tests_of_the_tools
 step "shell scripts" shell_scripts
@@ -74,3 +77,4 @@ step "who uses whom" scripts/crate_table.py
 step "clippy" cargo clippy --quiet --all-targets "${SCOPE[@]}" -- -D warnings
 step "documentation" documentation
 step "tests" tests
+step "simulated seeds" simulated_seeds

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::{Engine, LogBatch, LogEntry, LogOp, RaftLog, Result, SharedRaftLog};
+use crate::{Engine, LogBatch, LogEntry, LogOp, RaftLog, Result, SharedRaftLog, is_planted};
 
 /// A [`RaftLog`] in `log`, beside the data in `data`.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl<E: Engine> RaftLog for ApartRaftLog<E> {
     fn write(&self, batch: &LogBatch, sync: bool) -> Result<()> {
         let shortens = batch.ops.iter().any(|op| matches!(op, LogOp::Cut { .. } | LogOp::Remove { .. }));
         if shortens || !batch.data.is_empty() {
-            self.data.write(&batch.data, true)?;
+            self.data.write(&batch.data, !is_planted("cut the log before its data is synced"))?;
         }
         self.log.write_ops(&batch.ops, sync)
     }

@@ -77,6 +77,10 @@ fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store
         let Some(record) = kept.get(&region.region_id()) else {
             return mismatch(format!("region {} is not in the directory", region.id));
         };
+        if matches!(record.liveness, Liveness::Tombstone | Liveness::Leaving) {
+            // It was removed, which the file need not know.
+            continue;
+        }
         let (kept, wanted) = (record.region.epoch(), region.epoch());
         if kept.conf_ver == wanted.conf_ver && record.region.peer_on(store) != region.peer_on(store) {
             return mismatch(format!("region {} has another peer here", region.id));
@@ -86,7 +90,11 @@ fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store
         }
     }
     let known = |id: &RegionId| wanted.iter().any(|region| region.region_id() == *id);
-    let first_epoch = |record: &RegionRecord| record.region.epoch().version <= 1 && record.region.epoch().conf_ver <= 1;
+    // What was removed before it had anything knows no epoch.
+    let first_epoch = |record: &RegionRecord| {
+        let epoch = record.region.epoch();
+        record.liveness != Liveness::Tombstone && epoch.version <= 1 && epoch.conf_ver <= 1
+    };
     match kept.iter().find(|(id, record)| !known(id) && first_epoch(record)) {
         Some((extra, _)) => mismatch(format!("the directory holds region {extra}, which the topology does not name")),
         None => Ok(()),

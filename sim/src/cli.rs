@@ -128,12 +128,14 @@ struct Totals {
     virtual_time: Duration,
     operations: [u64; 3],
     faults: [u64; 3],
+    changes: [u64; 2],
 }
 
 impl Totals {
     fn new() -> Self {
-        let (operations, faults) = ([0; 3], [0; 3]);
-        Totals { begin: Instant::now(), runs: 0, failures: 0, virtual_time: Duration::ZERO, operations, faults }
+        let (operations, faults, changes) = ([0; 3], [0; 3], [0; 2]);
+        let virtual_time = Duration::ZERO;
+        Totals { begin: Instant::now(), runs: 0, failures: 0, virtual_time, operations, faults, changes }
     }
 
     fn add(&mut self, report: &Report) {
@@ -142,6 +144,7 @@ impl Totals {
         self.virtual_time += report.virtual_time;
         self.operations.iter_mut().zip(report.operations).for_each(|(sum, more)| *sum += more);
         self.faults.iter_mut().zip(report.faults).for_each(|(sum, more)| *sum += more);
+        self.changes.iter_mut().zip(report.changes).for_each(|(sum, more)| *sum += more);
     }
 }
 
@@ -150,10 +153,12 @@ impl std::fmt::Display for Totals {
         let seconds = self.begin.elapsed().as_secs_f64();
         let [operations, refused, unknown] = self.operations;
         let [kills, disks, others] = self.faults;
+        let [images, regions] = self.changes;
         write!(
             f,
             "{} seeds, {} failed, in {seconds:.1} s ({:.0} a minute): {:.2} virtual hours, {operations} operations \
-             ({refused} refused, {unknown} unknown), {kills} kills, {disks} disk failures, {others} other faults",
+             ({refused} refused, {unknown} unknown), {kills} kills, {disks} disk failures, {others} other faults, \
+             {images} images, {regions} regions",
             self.runs,
             self.failures,
             self.runs as f64 * 60.0 / seconds,

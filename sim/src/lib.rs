@@ -29,8 +29,8 @@
 //! | --- | --- |
 //! | [`run`] | one run: up, under faults, left alone, judged |
 //! | [`scenario`] | the scenarios, as a table |
-//! | [`world`] | `node`, `raft_task`, `apply_task` in a `process`; `clock`, `disk`, `power` |
-//! | | between them: `link`, `oracle`, `network_task` |
+//! | [`world`] | `node`, `raft_task`, `apply_task` in a `process`, on a `slot`; `clock`, `disk`, `power` |
+//! | | between them: `link`, `oracle`, `directory`, `network_task`; `orders` to them; `atlas`: the regions |
 //! | [`faults`] | one file a kind of fault |
 //! | [`workloads`] | registers, bank, lists, sequential inserts, raw keys; clients that use and leave them |
 //! | [`checkers`] | who judges their histories; pure, each tested with planted anomalies |
@@ -44,11 +44,11 @@
 //!
 //! What stands in for production code, and must be kept like it: `world/raft_task.rs` for `RaftLoop::run`,
 //! `world/apply_task.rs` for `run_apply_loop`, `world/link.rs` for gRPC, `world/oracle.rs` for the oracle's HTTP
-//! service.
+//! service, `world/directory.rs` for whoever knows the map.
 //!
-//! Absent, until the code under test has them: splits, merges, member changes, images, placement; stores that come back
-//! wiped (they must come back under a new id); reads that fail on demand (the in-memory engine has none). Absent on
-//! purpose: RocksDB and sockets (real processes are hurt elsewhere); timers finer than tokio's millisecond.
+//! Absent, until the code under test has them: merges, placement; reads that fail on demand (the in-memory engine has
+//! none). Absent on purpose: RocksDB and sockets (real processes are hurt elsewhere); timers finer than tokio's
+//! millisecond; a store that comes back wiped under its old id (it would deny what it acknowledged, and is refused).
 
 pub mod checkers;
 pub mod cli;

@@ -22,32 +22,41 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 25] = [
-    mutation("send before sync", "raftstore: ready", 2_000),
-    mutation("do not sync", "raftstore: ready", 2_000),
-    mutation("forget the vote", "raftstore: ready", 2_000),
-    mutation("vote right after a restart", "raftstore: peer", 2_000),
-    mutation("lease too long", "raftstore: config", 2_000),
-    mutation("keep the lease at a transfer", "raftstore: transfer", 2_000),
-    mutation("read before the own term is applied", "raftstore: observe", 2_000),
-    mutation("reuse a read context", "raftstore: read", 2_000),
-    mutation("answer before commit", "raftstore: propose", 2_000),
-    mutation("cut the log too far", "raftstore: propose", 2_000),
-    mutation("trust batched appends", "raftstore: step", 2_000),
-    mutation("applied index in a later batch", "raftstore: apply", 2_000),
-    mutation("forget the rollback mark", "percolator: effects", 2_000),
-    mutation("overlook newer commits", "percolator: prewrite", 2_000),
-    mutation("read through locks", "percolator: read point", 2_000),
-    mutation("commit what was rolled back", "percolator: commit", 2_000),
-    mutation("overlook the primary's commit", "percolator: status", 2_000),
-    mutation("commit whatever is locked", "percolator: commit", 2_000),
-    mutation("release latches before the write is applied", "server: executor", 2_000),
+pub const MUTATIONS: [Mutation; 34] = [
+    mutation("send before sync", "raftstore: ready", 40),
+    mutation("do not sync", "raftstore: ready", 10),
+    mutation("forget the vote", "raftstore: ready", 60),
+    mutation("vote right after a restart", "raftstore: peer", 500),
+    mutation("lease too long", "raftstore: config", 30),
+    mutation("keep the lease at a transfer", "raftstore: transfer", 200),
+    mutation("read before the own term is applied", "raftstore: observe", 1_500),
+    mutation("reuse a read context", "raftstore: read", 3_000),
+    mutation("answer before commit", "raftstore: propose", 10),
+    mutation("cut the log before its data is synced", "engine: apart raft log", 2_000),
+    mutation("trust batched appends", "raftstore: step", 800),
+    mutation("applied index in a later batch", "raftstore: apply", 30),
+    mutation("apply writes of an older epoch", "raftstore: apply", 600),
+    mutation("keep the lease through a split", "raftstore: split", 2_000),
+    mutation("use the parent's peer ids again", "raftstore: split", 2_000),
+    mutation("count by a change before it is applied", "raftstore: members", 2_000),
+    mutation("forget what is committed behind a change of members", "raftstore: ready", 3_000),
+    mutation("a removed leader goes on", "raftstore: members", 2_000),
+    mutation("forget the dead", "raftstore: admission", 2_000),
+    mutation("restore an image without its record", "raftstore: image", 2_000),
+    mutation("restore before all is applied", "raftstore: image", 2_000),
+    mutation("forget the rollback mark", "percolator: effects", 600),
+    mutation("overlook newer commits", "percolator: prewrite", 40),
+    mutation("read through locks", "percolator: read point", 10),
+    mutation("commit what was rolled back", "percolator: commit", 60),
+    mutation("overlook the primary's commit", "percolator: status", 60),
+    mutation("commit whatever is locked", "percolator: commit", 80),
+    mutation("release latches before the write is applied", "server: executor", 40),
     mutation("reads do not raise max_ts", "percolator: announcements", 2_000),
     mutation("hide announced locks", "percolator: announcements", 2_000),
     mutation("choose timestamps before max_ts is fresh", "server: freshness", 2_000),
-    mutation("forget the bound of timestamps", "placement: clock", 2_000),
-    mutation("commit timestamp before prewrite", "client: two_phase", 2_000),
-    mutation("call unknown commits failed", "client: commit", 2_000),
+    mutation("forget the bound of timestamps", "placement: clock", 200),
+    mutation("commit timestamp before prewrite", "client: two_phase", 40),
+    mutation("call unknown commits failed", "client: commit", 200),
 ];
 
 /// Without the feature there is nothing to plant.
@@ -87,7 +96,7 @@ pub fn find(mutation: &Mutation, seconds: u64) -> Option<(u64, String)> {
         let scenario = Scenario::of_seed(seed);
         let report = run(&RunOptions { seed, scenario, seconds, sink: Sink::Hash });
         let violation = report.violation?;
-        let text: String = violation.chars().take(110).collect();
+        let text: String = violation.lines().next().unwrap_or_default().chars().take(110).collect();
         Some((seed + 1, format!("{}: {text}", report.scenario)))
     });
     nokv_engine::plant(None);

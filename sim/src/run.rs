@@ -16,7 +16,7 @@ use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::Sink;
 use crate::workloads::{Actor, Workloads, connect};
-use crate::world::{World, WorldOptions};
+use crate::world::{Node, World, WorldOptions};
 
 /// Virtual time within which every region has a leader, at first and after all faults have ended.
 const LEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -63,6 +63,8 @@ pub struct Report {
     pub operations: [u64; 3],
     /// Nodes killed, disks failed, other faults.
     pub faults: [u64; 3],
+    /// Images taken in, and regions at the end.
+    pub changes: [u64; 2],
 }
 
 impl Report {
@@ -79,10 +81,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [operations, refused, unknown] = self.operations;
         let [kills, disks, others] = self.faults;
+        let [images, regions] = self.changes;
         write!(
             f,
             "seed {} {}: {:.1} virtual s, {operations} operations ({refused} refused, {unknown} unknown), \
-             {kills} kills, {disks} disk failures, {others} other faults, trace {:016x} ({} lines)",
+             {kills} kills, {disks} disk failures, {others} other faults, {images} images, {regions} regions, \
+             trace {:016x} ({} lines)",
             self.seed,
             self.scenario,
             self.virtual_time.as_secs_f64(),
@@ -99,11 +103,12 @@ impl fmt::Display for Report {
 /// Runs it. Takes the calling thread, and no other.
 ///
 /// # Panics
-/// If the system gives no runtime.
+/// If the system gives no runtime, or if something holds on to a world that is over: thousands of them would fill the
+/// memory.
 pub fn run(options: &RunOptions) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime of one thread without I/O needs nothing that could be missing");
-    runtime.block_on(async {
+    let (report, over) = runtime.block_on(async {
         let mut random = Random::new(options.seed, options.scenario.name);
         let world = World::new(world_options(options, &mut random));
         tokio::spawn(world.clone().deliver());
@@ -115,7 +120,7 @@ pub fn run(options: &RunOptions) -> Report {
         let (trace_hash, trace_lines) = world.trace.digest();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counts = &world.counts;
-        Report {
+        let report = Report {
             seed: options.seed,
             scenario: options.scenario.name,
             seconds: options.seconds,
@@ -126,8 +131,14 @@ pub fn run(options: &RunOptions) -> Report {
             virtual_time: world.now(),
             operations: [count(&counts.operations), count(&counts.refused), count(&counts.unknown)],
             faults: [count(&counts.kills), count(&counts.disk_failures), count(&counts.faults)],
-        }
-    })
+            changes: [count(&counts.images), world.atlas.current().len() as u64],
+        };
+        world.end();
+        (report, Arc::downgrade(&world))
+    });
+    drop(runtime);
+    assert_eq!(over.strong_count(), 0, "something holds on to a world that is over");
+    report
 }
 
 fn world_options(options: &RunOptions, random: &mut Random) -> WorldOptions {
@@ -141,19 +152,39 @@ fn world_options(options: &RunOptions, random: &mut Random) -> WorldOptions {
         inflight_messages_max: if random.chance(500) { 256 } else { random.index(8) + 1 },
         ..Config::default()
     };
+    // What came later has streams of its own, so that older runs stay as they were.
+    let mut later = Random::new(options.seed, "images");
+    let apart = later.chance(500);
+    let config = if scenario.images { with_early_cuts(config, &mut later) } else { config };
     WorldOptions {
         seed: options.seed,
         stores: scenario.stores,
-        regions: regions(scenario.stores, scenario.regions),
+        spares: scenario.spares,
+        apart,
+        regions: regions(scenario),
         config,
         drift_ppm_max: if scenario.drift { 45_000 } else { 100 },
         sink: options.sink.clone(),
     }
 }
 
-fn regions(stores: u64, count: usize) -> Vec<Region> {
+/// Logs so short that followers fall behind them, and images in many chunks.
+fn with_early_cuts(config: Config, random: &mut Random) -> Config {
+    Config {
+        log_entries_slack: random.between(2, 40),
+        log_entries_max: random.between(3, 60),
+        log_bytes_max: if random.chance(700) { config.log_bytes_max } else { random.between(500, 20_000) },
+        images_ready_max: random.index(4) + 1,
+        images_receiving_max: random.index(4) + 1,
+        image_age_max: random.millis(50, 20_000),
+        image_chunk_bytes: random.index(3_000) + 20,
+        ..config
+    }
+}
+
+fn regions(scenario: &Scenario) -> Vec<Region> {
     let mut bounds = vec![Bytes::new()];
-    let splits = SPLITS.iter().take(count.saturating_sub(1));
+    let splits = SPLITS.iter().take(scenario.regions.saturating_sub(1));
     bounds.extend(splits.map(|split| Key::encode(split.as_bytes()).into_encoded()));
     bounds.push(Bytes::new());
     (1..)
@@ -163,8 +194,13 @@ fn regions(stores: u64, count: usize) -> Vec<Region> {
             start_key: start.clone(),
             end_key: end.clone(),
             region_epoch: Some(RegionEpoch { conf_ver: 1, version: 1 }),
-            peers: (1..=stores)
-                .map(|store_id| Peer { id: id * 10 + store_id, store_id, ..Default::default() })
+            peers: (0..scenario.replicas)
+                .map(
+                    |number| {
+                        if scenario.replicas == scenario.stores { number } else { (id + number) % scenario.stores }
+                    },
+                )
+                .map(|number| Peer { id: id * 10 + number + 1, store_id: number + 1, ..Default::default() })
                 .collect(),
             ..Default::default()
         })
@@ -181,16 +217,16 @@ async fn phases(world: &Arc<World>, options: &RunOptions, random: &mut Random) -
         tokio::time::sleep(Duration::from_secs(options.seconds)).await;
         return Ok(());
     }
-    let (client, _) = connect(world, 0, random).map_err(|error| error.to_string())?;
+    let (client, _) = connect(world, 0, random);
     workloads.prepare(&client).await.map_err(|error| format!("in all quiet: {error}"))?;
     let actors = (1..=options.scenario.clients).map(|number| Actor::begin(&workloads, number, random.fork()));
-    let actors = actors.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-    let faults = Faults::begin(&workloads, &options.scenario, actors, random);
+    let faults = Faults::begin(&workloads, &options.scenario, actors.collect(), random);
     for _ in 0..options.seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
         world.check_from_time_to_time();
     }
     let actors = faults.end(world);
+    tokio::spawn(mend(world.clone()));
     within(LEADERS_WITHIN, "every region has a leader again", || leaders(world)).await?;
     workloads.stopping.store(true, Ordering::Relaxed);
     let answers = async {
@@ -207,6 +243,14 @@ async fn phases(world: &Arc<World>, options: &RunOptions, random: &mut Random) -
     world.check_replicas();
     workloads.judge();
     Ok(())
+}
+
+/// What an operator does who has lost machines: their peers are removed, until none is left.
+async fn mend(world: Arc<World>) {
+    loop {
+        world.remove_lost_peers().await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// Reads everything until that succeeds, then waits until nothing is left undone.
@@ -243,8 +287,8 @@ async fn within(limit: Duration, what: &str, held: impl Fn() -> Result<(), Strin
 }
 
 fn leaders(world: &World) -> Result<(), String> {
-    for region in &world.options.regions {
-        let leads = |node: &Arc<crate::world::Node>| node.handle.led_regions().iter().any(|led| led.0 == region.id);
+    for region in world.atlas.current() {
+        let leads = |node: &Arc<Node>| node.handle.led_regions().iter().any(|led| led.0 == region.id);
         let count = world.nodes().iter().filter(|node| leads(node)).count();
         if count != 1 {
             return Err(format!("region {} has {count} leaders", region.id));

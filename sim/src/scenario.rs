@@ -1,14 +1,17 @@
-//! The scenarios, as a table: TinyKV's course matrix as far as there is something to vary yet (splits, images and
-//! member changes are still to come), and what the course does not have: disks, pauses, transfers, drift.
+//! The scenarios, as a table: TinyKV's course matrix (one client or many, unreliable links, partitions, crashes,
+//! images, changes of members, splits, in the combinations that its tests have), and what the course does not have:
+//! disks, pauses, transfers, drift, machines that are lost, and everything at once.
 
 /// What a run is like. How often each kind of fault strikes is for the seed to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scenario {
     /// How it is called on the command line.
     pub name: &'static str,
-    /// Stores; every region has a peer on each.
+    /// Stores at first.
     pub stores: u64,
-    /// Regions, up to four.
+    /// Peers of each region at first, each on a store of its own.
+    pub replicas: u64,
+    /// Regions at first, up to four.
     pub regions: usize,
     /// Clients at work.
     pub clients: u64,
@@ -26,83 +29,167 @@ pub struct Scenario {
     pub transfers: bool,
     /// Clocks run at different speeds, as far apart as the lease allows.
     pub drift: bool,
+    /// Logs are cut so early that whoever lags needs an image.
+    pub images: bool,
+    /// Members come and go.
+    pub members: bool,
+    /// Regions are split.
+    pub splits: bool,
+    /// Machines that may be lost for good, one after the other; each has a successor.
+    pub spares: u64,
 }
 
-/// Three stores, two regions, nothing goes wrong.
-const PLAIN: Scenario = Scenario {
-    name: "",
-    stores: 3,
-    regions: 2,
-    clients: 5,
-    unreliable: false,
-    partitions: false,
-    crashes: false,
-    disks: false,
-    pauses: false,
-    transfers: false,
-    drift: false,
-};
+impl Scenario {
+    /// Three stores, two regions, five clients, and nothing goes wrong.
+    const fn new(name: &'static str) -> Self {
+        Scenario {
+            name,
+            stores: 3,
+            replicas: 3,
+            regions: 2,
+            clients: 5,
+            unreliable: false,
+            partitions: false,
+            crashes: false,
+            disks: false,
+            pauses: false,
+            transfers: false,
+            drift: false,
+            images: false,
+            members: false,
+            splits: false,
+            spares: 0,
+        }
+    }
 
-const EVERYTHING: Scenario = Scenario {
-    unreliable: true,
-    partitions: true,
-    crashes: true,
-    disks: true,
-    pauses: true,
-    transfers: true,
-    drift: true,
-    ..PLAIN
-};
+    const fn one_client(self) -> Self {
+        Scenario { clients: 1, ..self }
+    }
+
+    const fn unreliable(self) -> Self {
+        Scenario { unreliable: true, ..self }
+    }
+
+    const fn partitions(self) -> Self {
+        Scenario { partitions: true, ..self }
+    }
+
+    const fn crashes(self) -> Self {
+        Scenario { crashes: true, ..self }
+    }
+
+    const fn disks(self) -> Self {
+        Scenario { disks: true, ..self }
+    }
+
+    const fn pauses(self) -> Self {
+        Scenario { pauses: true, ..self }
+    }
+
+    const fn transfers(self) -> Self {
+        Scenario { transfers: true, ..self }
+    }
+
+    const fn drift(self) -> Self {
+        Scenario { drift: true, ..self }
+    }
+
+    const fn images(self) -> Self {
+        Scenario { images: true, ..self }
+    }
+
+    /// Regions have three peers on five stores, so that there is somewhere to go.
+    const fn members(self) -> Self {
+        Scenario { members: true, stores: 5, ..self }
+    }
+
+    const fn splits(self) -> Self {
+        Scenario { splits: true, ..self }
+    }
+
+    const fn losses(self) -> Self {
+        Scenario { spares: 2, ..self }
+    }
+
+    /// All that goes wrong while regions stay as they are.
+    const fn everything_still(self) -> Self {
+        self.unreliable().partitions().crashes().disks().pauses().transfers().drift()
+    }
+}
 
 /// Nobody asks anything and nothing goes wrong: for measuring what an idle cluster costs.
-pub const QUIET: Scenario = Scenario { name: "quiet", regions: 3, clients: 0, ..PLAIN };
+pub const QUIET: Scenario = Scenario { regions: 3, clients: 0, ..Scenario::new("quiet") };
 
 /// All scenarios that are checked.
-pub const SCENARIOS: [Scenario; 24] = [
-    Scenario { name: "one_client", clients: 1, ..PLAIN },
-    Scenario { name: "one_client_unreliable", clients: 1, unreliable: true, ..PLAIN },
-    Scenario { name: "one_client_partitions", clients: 1, partitions: true, ..PLAIN },
-    Scenario { name: "one_client_crashes", clients: 1, crashes: true, ..PLAIN },
-    Scenario { name: "one_client_unreliable_partitions", clients: 1, unreliable: true, partitions: true, ..PLAIN },
-    Scenario { name: "one_client_unreliable_crashes", clients: 1, unreliable: true, crashes: true, ..PLAIN },
-    Scenario { name: "one_client_partitions_crashes", clients: 1, partitions: true, crashes: true, ..PLAIN },
+pub const SCENARIOS: [Scenario; 48] = [
+    Scenario::new("one_client").one_client(),
+    Scenario::new("one_client_unreliable").one_client().unreliable(),
+    Scenario::new("one_client_partitions").one_client().partitions(),
+    Scenario::new("one_client_crashes").one_client().crashes(),
+    Scenario::new("one_client_unreliable_partitions").one_client().unreliable().partitions(),
+    Scenario::new("one_client_unreliable_crashes").one_client().unreliable().crashes(),
+    Scenario::new("one_client_partitions_crashes").one_client().partitions().crashes(),
+    Scenario::new("one_client_unreliable_partitions_crashes").one_client().unreliable().partitions().crashes(),
+    Scenario::new("many_clients"),
+    Scenario::new("many_clients_unreliable").unreliable(),
+    Scenario::new("many_clients_partitions").partitions(),
+    Scenario::new("many_clients_crashes").crashes(),
+    Scenario::new("many_clients_unreliable_partitions").unreliable().partitions(),
+    Scenario::new("many_clients_unreliable_crashes").unreliable().crashes(),
+    Scenario::new("many_clients_partitions_crashes").partitions().crashes(),
+    Scenario::new("many_clients_unreliable_partitions_crashes").unreliable().partitions().crashes(),
+    Scenario::new("disks").disks(),
+    Scenario::new("disks_crashes").disks().crashes(),
+    Scenario::new("pauses_drift").pauses().drift(),
+    Scenario::new("pauses_partitions_drift").pauses().partitions().drift(),
+    Scenario::new("transfers_unreliable_disks_drift").transfers().unreliable().disks().drift(),
+    Scenario::new("everything").everything_still(),
+    Scenario { regions: 4, clients: 8, ..Scenario::new("everything_many_regions").everything_still() },
     Scenario {
-        name: "one_client_unreliable_partitions_crashes",
-        clients: 1,
-        unreliable: true,
-        partitions: true,
-        crashes: true,
-        ..PLAIN
+        stores: 5,
+        replicas: 5,
+        regions: 3,
+        clients: 8,
+        ..Scenario::new("everything_five_stores").everything_still()
     },
-    Scenario { name: "many_clients", ..PLAIN },
-    Scenario { name: "many_clients_unreliable", unreliable: true, ..PLAIN },
-    Scenario { name: "many_clients_partitions", partitions: true, ..PLAIN },
-    Scenario { name: "many_clients_crashes", crashes: true, ..PLAIN },
-    Scenario { name: "many_clients_unreliable_partitions", unreliable: true, partitions: true, ..PLAIN },
-    Scenario { name: "many_clients_unreliable_crashes", unreliable: true, crashes: true, ..PLAIN },
-    Scenario { name: "many_clients_partitions_crashes", partitions: true, crashes: true, ..PLAIN },
+    Scenario::new("images_one_client_crashes").images().one_client().crashes(),
+    Scenario::new("images_crashes").images().crashes(),
+    Scenario::new("images_unreliable").images().unreliable(),
+    Scenario::new("images_unreliable_crashes").images().unreliable().crashes(),
+    Scenario::new("images_unreliable_crashes_partitions").images().unreliable().crashes().partitions(),
+    Scenario::new("images_disks_pauses_drift").images().disks().pauses().drift(),
+    Scenario::new("members_one_client").members().one_client(),
+    Scenario::new("members_one_client_crashes").members().one_client().crashes(),
+    Scenario::new("members_crashes").members().crashes(),
+    Scenario::new("members_unreliable").members().unreliable(),
+    Scenario::new("members_unreliable_crashes").members().unreliable().crashes(),
+    Scenario::new("members_images_unreliable_crashes").members().images().unreliable().crashes(),
+    Scenario::new("members_images_unreliable_crashes_partitions")
+        .members()
+        .images()
+        .unreliable()
+        .crashes()
+        .partitions(),
+    Scenario::new("members_losses_crashes").members().losses().crashes(),
+    Scenario::new("members_transfers_pauses_drift").members().transfers().pauses().drift(),
+    Scenario::new("splits_one_client").splits().one_client(),
+    Scenario::new("splits_one_client_crashes").splits().one_client().crashes(),
+    Scenario::new("splits_crashes").splits().crashes(),
+    Scenario::new("splits_unreliable").splits().unreliable(),
+    Scenario::new("splits_unreliable_crashes").splits().unreliable().crashes(),
+    Scenario::new("splits_members_images_unreliable_crashes").splits().members().images().unreliable().crashes(),
+    Scenario::new("splits_members_images_unreliable_crashes_partitions")
+        .splits()
+        .members()
+        .images()
+        .unreliable()
+        .crashes()
+        .partitions(),
+    Scenario::new("changes_losses").splits().members().losses().images(),
     Scenario {
-        name: "many_clients_unreliable_partitions_crashes",
-        unreliable: true,
-        partitions: true,
-        crashes: true,
-        ..PLAIN
+        clients: 8,
+        ..Scenario::new("everything_changes").everything_still().splits().members().losses().images()
     },
-    Scenario { name: "disks", disks: true, ..PLAIN },
-    Scenario { name: "disks_crashes", disks: true, crashes: true, ..PLAIN },
-    Scenario { name: "pauses_drift", pauses: true, drift: true, ..PLAIN },
-    Scenario { name: "pauses_partitions_drift", pauses: true, partitions: true, drift: true, ..PLAIN },
-    Scenario {
-        name: "transfers_unreliable_disks_drift",
-        transfers: true,
-        unreliable: true,
-        disks: true,
-        drift: true,
-        ..PLAIN
-    },
-    Scenario { name: "everything", ..EVERYTHING },
-    Scenario { name: "everything_many_regions", regions: 4, clients: 8, ..EVERYTHING },
-    Scenario { name: "everything_five_stores", stores: 5, regions: 3, clients: 8, ..EVERYTHING },
 ];
 
 impl Scenario {

@@ -14,7 +14,7 @@ fn options(seed: u64, sink: Sink) -> RunOptions {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for seed in 0..24 {
+    for seed in 0..48 {
         let (first, second) = (run(&options(seed, Sink::Hash)), run(&options(seed, Sink::Hash)));
         assert_eq!(first, second, "replay: {}", first.replay());
     }
@@ -41,12 +41,12 @@ fn different_seeds_give_different_traces() {
 #[test]
 fn another_process_gives_the_same_trace() {
     let output = Command::new(env!("CARGO_BIN_EXE_nokv-sim"))
-        .args(["--seeds", "0..24", "--seconds", "8", "--jobs", "1", "--verbose"])
+        .args(["--seeds", "0..48", "--seconds", "8", "--jobs", "1", "--verbose"])
         .output()
         .expect("the binary runs");
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
-    for seed in 0..24 {
+    for seed in 0..48 {
         let here = run(&options(seed, Sink::Hash)).to_string();
         assert!(text.lines().any(|line| line == here), "here: {here}\nthere: {text}");
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use nokv_engine::{Cf, LogOp, raft_keys};
+use nokv_engine::{Cf, LogOp, is_planted, raft_keys};
 use protobuf::Message as _;
 use raft::eraftpb::{Message, MessageType, Snapshot};
 use raft::{ProgressState, SnapshotStatus};
@@ -118,7 +118,8 @@ impl Peer {
 
     /// The image that has arrived, once everything that was committed before it is applied.
     pub fn take_due_image(&mut self) -> Option<ArrivedImage> {
-        let is_drained = self.handed_index == self.applied_index && self.dying.is_none();
+        let is_applied = self.handed_index == self.applied_index || is_planted("restore before all is applied");
+        let is_drained = is_applied && self.dying.is_none();
         if is_drained { self.arrived.take() } else { None }
     }
 
@@ -166,7 +167,9 @@ impl Peer {
         let apply = ApplyRecord::at(metadata.index, metadata.term);
         let arrival = Arrival { import: image.import, clear, apply };
         let liveness = Liveness::Applying(arrival.clone());
-        RegionRecord { liveness, region: image.region.clone() }.put(&mut round.log.data);
+        if !is_planted("restore an image without its record") {
+            RegionRecord { liveness, region: image.region.clone() }.put(&mut round.log.data);
+        }
         self.raw.mut_store().reset(snapshot, &mut round.log);
         let hard_state = self.raw.raft.hard_state();
         self.written_term_and_vote = (hard_state.term, hard_state.vote);

@@ -1,6 +1,7 @@
 //! A region gets other members: one at a time, or several by joint consensus, which the leader leaves again by itself.
 //! What raft would refuse in silence is refused here with a reason.
 
+use nokv_engine::is_planted;
 use nokv_proto::metapb::{Peer as Member, PeerRole, Region, RegionEpoch};
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, StoreId};
@@ -49,6 +50,10 @@ impl Peer {
     fn propose_change(&mut self, change: &ConfChangeV2, region: &Region) -> Result<u64, RegionError> {
         let context = members_context(self.region.epoch(), region);
         self.raw.propose_conf_change(context, change.clone()).map_err(|_| self.why_dropped())?;
+        if is_planted("count by a change before it is applied") {
+            // Where raft refuses, the mistake has no effect.
+            let _ = self.raw.apply_conf_change(change);
+        }
         Ok(self.raw.raft.raft_log.last_index())
     }
 
@@ -75,7 +80,7 @@ impl Peer {
         if is_joint(&self.region) {
             return Err(refuse("another change is under way; try again when it is done"));
         }
-        let me = PeerId(self.me.id);
+        let me = PeerId(if is_planted("a removed leader goes on") { 0 } else { self.me.id });
         if request
             .changes
             .iter()
@@ -127,7 +132,7 @@ impl Peer {
         region: &Region,
     ) -> Result<Vec<(StoreId, RaftMessage)>, StoreError> {
         let before = self.region.clone();
-        if region.peer(PeerId(self.me.id)).is_none() {
+        if region.peer(PeerId(self.me.id)).is_none() && !(self.leads() && is_planted("a removed leader goes on")) {
             self.die(region.clone(), true);
             return Ok(Vec::new());
         }

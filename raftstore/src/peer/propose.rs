@@ -139,9 +139,6 @@ impl Peer {
             }
             index = index.max(self.applied_index.min(self.spared_by_images(entries)));
         }
-        if is_planted("cut the log too far") {
-            index = self.raw.raft.raft_log.last_index();
-        }
         if index <= truncated {
             return;
         }

@@ -5,7 +5,7 @@ use nokv_engine::is_planted;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, StoreId};
 use protobuf::Message as _;
-use raft::eraftpb::{Entry, HardState, Message, MessageType};
+use raft::eraftpb::{Entry, EntryType, HardState, Message, MessageType};
 use raft::{Ready, Storage as _};
 
 use super::Peer;
@@ -84,6 +84,9 @@ impl Peer {
     }
 
     /// The commit index alone is not worth a write: it is learned again, and what was applied is known to be committed.
+    /// But whoever holds a change of members must never again count by a membership older than the one before it: two
+    /// such steps apart, majorities need not meet. Its leader had applied the change before, and said so with this one;
+    /// so what is known to be committed goes to disk with it, and raft does not campaign before that is applied.
     fn write(&mut self, ready: &Ready, round: &mut Round) -> Result<(), StoreError> {
         self.raw.mut_store().append(ready.entries(), &mut round.log)?;
         let hard_state: HardState = match ready.hs() {
@@ -91,7 +94,10 @@ impl Peer {
             None => self.raw.raft.hard_state(),
         };
         let term_and_vote = (hard_state.term, hard_state.vote);
-        if term_and_vote != self.written_term_and_vote && !is_planted("forget the vote") {
+        let changes_members = ready.entries().iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal)
+            && !is_planted("forget what is committed behind a change of members");
+        let is_new = term_and_vote != self.written_term_and_vote && !is_planted("forget the vote");
+        if is_new || changes_members {
             self.written_term_and_vote = term_and_vote;
             self.raw.mut_store().set_hard_state(&hard_state, &mut round.log);
         }

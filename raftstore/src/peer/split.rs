@@ -75,7 +75,9 @@ impl Peer {
                 return Err(RegionError::ServerIsBusy { reason, backoff_ms: 1_000 });
             }
             let members = self.region.peers.iter().zip(&new.peer_ids);
-            let peers = members.map(|(member, id)| Member { id: id.0, ..*member }).collect();
+            let reuses = nokv_engine::is_planted("use the parent's peer ids again");
+            let peers = members.map(|(member, id)| Member { id: if reuses { member.id } else { id.0 }, ..*member });
+            let peers = peers.collect();
             let start_key = new.start_key.clone();
             regions.push(Region { id: new.id.0, start_key, peers, ..Region::clone(&self.region) });
         }
@@ -88,6 +90,9 @@ impl Peer {
 
     /// Entries are committed: if one of them changes the range, the gate stays closed until it is applied.
     pub(super) fn close_for_range_change(&mut self, entries: &[Entry]) {
+        if nokv_engine::is_planted("keep the lease through a split") {
+            return;
+        }
         if let Some(entry) = entries.iter().rev().find(|entry| changes_range(&entry.data)) {
             self.closed_until = entry.index;
             self.publish_lease();

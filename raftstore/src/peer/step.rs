@@ -69,7 +69,8 @@ impl Peer {
         // more than we do.
         if self.region.peer(PeerId(from.id)).is_some() || shown > self.region.epoch().conf_ver {
             Addressed::Me
-        } else if shown < known {
+        } else if shown < known && self.has_data() {
+            // Without data it cannot tell: the epoch is hearsay then, and the members are unknown.
             Addressed::FromTheDead
         } else {
             Addressed::Nobody

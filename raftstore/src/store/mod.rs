@@ -166,6 +166,8 @@ impl Store {
     /// # Errors
     /// If this store must not go on.
     pub fn collect(&mut self, now: MonotonicTime, round: &mut Round) -> Result<(), StoreError> {
+        // A replica that came into being may have committed entries already: apply must know it first.
+        round.apply.append(&mut self.tasks);
         for region in std::mem::take(&mut self.dirty) {
             self.collect_from(region, now, round)?;
         }

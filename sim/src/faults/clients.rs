@@ -25,9 +25,6 @@ pub(super) async fn die(workloads: Arc<Workloads>, actors: Arc<Mutex<Vec<Actor>>
         begins(&workloads.world, format_args!("client {} dies", dying.number));
         dying.die();
         next += 1;
-        match Actor::begin(&workloads, next, random.fork()) {
-            Ok(actor) => actors.push(actor),
-            Err(error) => workloads.world.violate("clients begin", error.to_string()),
-        }
+        actors.push(Actor::begin(&workloads, next, random.fork()));
     }
 }

@@ -21,24 +21,23 @@ pub(super) async fn fail(world: Arc<World>, mut random: Random) {
     let pace_ms = random.between(500, 8_000);
     loop {
         about(pace_ms, &mut random).await;
-        let Some(slot) = random.pick(world.slots()) else { return };
+        let Some(slot) = random.pick(&world.slots()).copied() else { return };
         if random.chance(500) {
             let speed = draw(&mut random);
             begins(&world, format_args!("disk of store {}: {speed:?}", slot.store));
             slot.disk.set_speed(speed);
             continue;
         }
-        let engine = slot.engine();
         let plan = match random.below(3) {
             0 => FaultPlan { fail_write: Some(random.between(1, 50)), ..FaultPlan::default() },
             1 => FaultPlan { fail_sync: Some(random.between(1, 50)), ..FaultPlan::default() },
             _ => {
-                let bytes_max = Some(engine.live_bytes() + random.between(0, 20_000));
+                let bytes_max = Some(slot.engine().live_bytes() + random.between(0, 20_000));
                 FaultPlan { bytes_max, ..FaultPlan::default() }
             }
         };
         begins(&world, format_args!("disk of store {}: {plan:?}", slot.store));
-        engine.set_faults(plan);
+        slot.set_faults(plan, Some(&mut random));
     }
 }
 

@@ -3,20 +3,24 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `kills.rs`, `pauses.rs`, `disks.rs` | what happens to nodes |
+//! | `kills.rs`, `pauses.rs`, `disks.rs`, `wipes.rs` | what happens to nodes |
 //! | `network.rs`, `partitions.rs` | what happens between them |
 //! | `oracle.rs`, `clients.rs` | what happens to those who ask |
 //! | `transfers.rs`, `promises.rs` | leaders that are told to go; voters that are tempted to forget |
+//! | `splits.rs`, `members.rs` | what becomes of regions meanwhile |
 
 mod clients;
 mod disks;
 mod kills;
+mod members;
 mod network;
 mod oracle;
 mod partitions;
 mod pauses;
 mod promises;
+mod splits;
 mod transfers;
+mod wipes;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -73,7 +77,23 @@ impl Faults {
         if scenario.transfers {
             tasks.spawn(transfers::order(world.clone(), random.fork()));
         }
+        Self::begin_changes(&mut tasks, world, scenario);
         Faults { tasks, actors }
+    }
+
+    /// What happens to regions. Its draws come from a stream of its own, so that the weather stays what it is without.
+    fn begin_changes(tasks: &mut JoinSet<()>, world: &Arc<World>, scenario: &Scenario) {
+        let mut random = Random::new(world.options.seed, "changes");
+        world.weather.lock().old_maps_permille = if scenario.unreliable { random.below(400) } else { 0 };
+        if scenario.splits {
+            tasks.spawn(splits::order(world.clone(), random.fork()));
+        }
+        if scenario.members {
+            tasks.spawn(members::change(world.clone(), random.fork()));
+        }
+        if scenario.spares > 0 {
+            tasks.spawn(wipes::strike(world.clone(), random.fork()));
+        }
     }
 
     /// Ends all faults: links deliver, disks work, paused nodes go on, dead ones start. Returns the clients.
@@ -85,7 +105,7 @@ impl Faults {
         *world.weather.lock() = Weather::default();
         world.oracle.start();
         for slot in world.slots() {
-            slot.engine().set_faults(FaultPlan::default());
+            slot.set_faults(FaultPlan::default(), None);
             slot.disk.set_speed(DiskSpeed::INSTANT);
             if let Some(node) = slot.node() {
                 node.steps_to_live.store(0, Ordering::Relaxed);

@@ -16,7 +16,7 @@ pub(super) async fn order(world: Arc<World>, mut random: Random) {
         let Some(node) = random.pick(&nodes).cloned() else { continue };
         let led = node.handle.led_regions();
         let Some(region) = random.pick(&led).copied() else { continue };
-        let to = random.pick(world.slots()).map(|slot| slot.store).filter(|_| random.chance(700));
+        let to = random.pick(&world.slots()).map(|slot| slot.store).filter(|_| random.chance(700));
         begins(&world, format_args!("store {} is to give region {region} to {to:?}", node.store));
         let handle = node.handle.clone();
         node.spawn(&world, async move {

@@ -1,11 +1,16 @@
 //! What is committed is on a quorum's disks: a power failure everywhere at this very moment would not lose it. Looked
-//! at before anything committed is applied, hence before anybody is told.
+//! at before anything committed is applied, hence before anybody is told. A store that was lost counts with what its
+//! disk held: nobody may be lost so that an entry falls short of a quorum. So does a replica that
+//! was removed behind the entry: it may go as soon as its removal is committed.
 
-use nokv_engine::{Engine as _, RaftLog as _, SharedRaftLog};
-use nokv_raftstore::records::ApplyRecord;
-use nokv_transport::RegionId;
+use std::collections::BTreeSet;
 
-use crate::world::{DurablePart, Node, Slot, World};
+use nokv_engine::{Engine as _, RaftLog as _};
+use nokv_raftstore::RegionExt as _;
+use nokv_raftstore::records::{ApplyRecord, Liveness, RegionRecord};
+use nokv_transport::{PeerId, RegionId, StoreId};
+
+use crate::world::{Node, Slot, World, is_quorum};
 
 /// Looks for the entry at `index`, which `node` knows to be committed, on all disks.
 ///
@@ -14,9 +19,10 @@ use crate::world::{DurablePart, Node, Slot, World};
 pub fn check(world: &World, node: &Node, region: RegionId, index: u64) -> Result<(), String> {
     let Ok(here) = node.log.entries(region.0, index, index + 1, u64::MAX) else { return Ok(()) };
     let Some(entry) = here.first() else { return Ok(()) };
-    let holds = |slot: &&Slot| holds(slot, region, index, &entry.encoded);
-    let holders: Vec<u64> = world.slots().iter().filter(holds).map(|slot| slot.store.0).collect();
-    if holders.len() * 2 > world.slots().len() {
+    let held = |slot: &&Slot| holds(slot, region, index, &entry.encoded) || gone_with(world, slot, region, index);
+    let holders = world.all_slots().iter().filter(held);
+    let holders: BTreeSet<StoreId> = holders.map(|slot| slot.store).collect();
+    if world.atlas.memberships(region, index).iter().any(|membership| is_quorum(membership, &holders)) {
         return Ok(());
     }
     Err(format!(
@@ -25,13 +31,26 @@ pub fn check(world: &World, node: &Node, region: RegionId, index: u64) -> Result
     ))
 }
 
+/// Whether the store's replica was removed by this entry or a later one, and is gone.
+fn gone_with(world: &World, slot: &Slot, region: RegionId, index: u64) -> bool {
+    let Ok(record) = RegionRecord::load(&slot.durable_data().view(), region) else { return false };
+    let is_gone = matches!(record.liveness, Liveness::Leaving | Liveness::Tombstone);
+    let removed_at = record.region.peer_on(slot.store).and_then(|peer| world.atlas.removed_at(PeerId(peer.id)));
+    is_gone && removed_at.is_some_and(|at| at >= index)
+}
+
 fn holds(slot: &Slot, region: RegionId, index: u64, encoded: &[u8]) -> bool {
-    let durable = DurablePart(slot.engine());
-    if let Ok(record) = ApplyRecord::load(&durable.view(), region)
+    let view = slot.durable_data().view();
+    if let Ok(RegionRecord { liveness: Liveness::Applying(arrival), .. }) = RegionRecord::load(&view, region)
+        && arrival.apply.truncated_index >= index
+    {
+        return true;
+    }
+    if let Ok(record) = ApplyRecord::load(&view, region)
         && record.truncated_index >= index
     {
         return true;
     }
-    let entries = SharedRaftLog::new(durable).entries(region.0, index, index + 1, u64::MAX).unwrap_or_default();
+    let entries = slot.durable_log().entries(region.0, index, index + 1, u64::MAX).unwrap_or_default();
     entries.first().is_some_and(|entry| entry.encoded == encoded)
 }

@@ -1,4 +1,4 @@
-//! What waits is bounded: in mailboxes, on links, and among the writes under way.
+//! What waits is bounded: in mailboxes, on links, among the writes under way and the images that have arrived.
 //! Broken by a queue that somebody forgot to bound.
 
 use nokv_server::executor::ExecutorOptions;
@@ -18,7 +18,7 @@ pub fn check(world: &World, node: &Node, mailbox: usize) -> Result<(), String> {
     if mailbox > mailbox_max + 1_024 {
         return Err(format!("{mailbox} messages wait in the mailbox of store {}", node.store));
     }
-    for slot in world.slots() {
+    for slot in world.all_slots() {
         let queued = world.network.queued(node.store, slot.store);
         if queued > LINK_MESSAGES_MAX {
             return Err(format!("{queued} messages are under way from {} to {}", node.store, slot.store));
@@ -28,6 +28,12 @@ pub fn check(world: &World, node: &Node, mailbox: usize) -> Result<(), String> {
     let options = ExecutorOptions::default();
     if commands > options.write_commands_max || bytes > options.write_bytes_max {
         return Err(format!("{commands} writes of {bytes} bytes are under way at store {}", node.store));
+    }
+    // Each replica keeps one image that waits and one that is being restored; further ones are on their way in or out.
+    let config = &world.options.config;
+    let imports = nokv_engine::Engine::imports(&node.engine).map_or(0, |imports| imports.len());
+    if imports > 4 * node.gates().len() + 2 * config.images_receiving_max + 4 {
+        return Err(format!("{imports} imports are on the disk of store {}", node.store));
     }
     Ok(())
 }

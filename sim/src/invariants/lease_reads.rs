@@ -42,7 +42,7 @@ impl LeaseReads {
         let mut holders: Vec<(u64, StoreId)> = Vec::new();
         for slot in world.slots() {
             let Some(node) = slot.node() else { continue };
-            let Some((_, gate)) = node.gates.iter().find(|(id, _)| *id == region) else { continue };
+            let Some(gate) = node.gate(region) else { continue };
             let state = gate.state();
             if state.role != Role::Leader {
                 continue;

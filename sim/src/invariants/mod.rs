@@ -5,33 +5,46 @@
 //! | --- | --- |
 //! | `one_leader.rs`, `lease_reads.rs` | who leads, and until when |
 //! | `log_matching.rs`, `acknowledged_on_quorum.rs` | the logs |
-//! | `applied_prefix.rs`, `same_state.rs` | what replicas make of them |
+//! | `applied_prefix.rs`, `same_state.rs`, `own_range.rs` | what replicas make of them |
+//! | `regions_tile.rs`, `epochs.rs`, `tombstones.rs` | what becomes of regions and their members |
 //! | `no_lock_left.rs`, `timestamps.rs` | transactions, and their time |
 //! | `bounds.rs` | what waits |
+//! | `healed.rs` | what must be so in the end |
 
 mod acknowledged_on_quorum;
 mod applied_prefix;
 mod bounds;
+mod epochs;
+mod healed;
 mod lease_reads;
 mod log_matching;
 mod no_lock_left;
 mod one_leader;
+mod own_range;
+mod regions_tile;
 mod same_state;
 mod timestamps;
+mod tombstones;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use nokv_raftstore::apply::{Applied, ApplyTask};
+use nokv_engine::Engine as _;
+use nokv_raftstore::apply::{Applied, ApplyTask, Change};
+use nokv_raftstore::message::StoreMessage;
 use nokv_raftstore::store::Store;
-use nokv_transport::StoreId;
+use nokv_transport::RegionId;
 
 use crate::world::{Node, Slot, World};
 
 pub use applied_prefix::AppliedPrefix;
+pub use epochs::Epochs;
 pub use lease_reads::LeaseReads;
 pub use one_leader::OneLeader;
+pub use regions_tile::tiles;
 pub use same_state::SameState;
 pub use timestamps::Timestamps;
+pub use tombstones::Tombstones;
 
 /// The rules that remember something.
 #[derive(Debug, Default)]
@@ -46,23 +59,36 @@ pub struct Invariants {
     pub lease_reads: LeaseReads,
     /// Timestamps are unique and rise.
     pub timestamps: Timestamps,
+    /// Epochs grow, and each means one thing.
+    pub epochs: Epochs,
+    /// Removed replicas stay away.
+    pub tombstones: Tombstones,
 }
 
 impl World {
     /// A node has come up on its disk.
     pub fn check_after_start(&self, slot: &Slot) {
         let Some(node) = slot.node() else { return };
-        for region in &self.options.regions {
-            self.expect("equally applied replicas are equal", self.invariants.same_state.look(&node, region));
+        for region in node.applied.lock().keys() {
+            self.expect("equally applied replicas are equal", self.invariants.same_state.look(&node, *region));
         }
+        self.check_tombstones(slot);
     }
 
     /// A raft loop has ended a round; `waiting` messages are in its mailbox.
     pub fn check_after_round(&self, node: &Node, store: &Store, waiting: usize) {
-        for peer in store.peers().filter(|peer| peer.leads()) {
-            let held = self.invariants.one_leader.leads(peer.region_id(), peer.term(), node.store);
-            self.expect("one leader a term", held);
-            self.expect("lease reads are never stale", self.invariants.lease_reads.check(self, peer.region_id()));
+        node.see(store);
+        for peer in store.peers() {
+            let (region, me) = (peer.region_id(), peer.me().id);
+            self.expect("removed replicas stay away", self.invariants.tombstones.lives(node.store, region, me));
+            let shown = self.invariants.epochs.shows(node.store, node.life, me, peer.region());
+            self.expect("epochs only grow", shown);
+            if peer.leads() {
+                let held = self.invariants.one_leader.leads(region, peer.term(), node.store);
+                self.expect("one leader a term", held);
+                self.expect("lease reads are never stale", self.invariants.lease_reads.check(self, region));
+                self.expect("a key has one owner", regions_tile::check_leases(self, node, region));
+            }
         }
         self.expect("queues keep their bounds", bounds::check(self, node, waiting));
     }
@@ -72,10 +98,17 @@ impl World {
         let ApplyTask::Entries(task) = task else { return };
         let held = self.invariants.applied_prefix.applies(task.region_id, node.store, &task.entries);
         self.expect("all replicas apply the same entries", held);
+        self.expect("regions tile the keyspace", self.atlas.applies(task.region_id, &task.entries));
         if let Some(last) = task.entries.last() {
             let held = acknowledged_on_quorum::check(self, node, task.region_id, last.index);
             self.expect("what is committed is on a quorum's disks", held);
         }
+    }
+
+    /// The entries of `region` from `first` on lead to these operations, which are not written yet.
+    pub fn check_operations(&self, region: RegionId, first: u64, operations: &[u8]) {
+        let held = own_range::check(self, region, first, operations);
+        self.expect("entries keep to their region", held);
     }
 
     /// Entries were applied: their effects are in the node's engine, and nobody was told yet.
@@ -84,22 +117,37 @@ impl World {
             self.note(format_args!("store {} applied region {} to {}", node.store, report.region_id, report.index));
             node.applied.lock().insert(report.region_id, report.index);
             self.expect("lease reads are never stale", self.invariants.lease_reads.check(self, report.region_id));
-            if report.index % 8 != 0 {
-                continue;
-            }
-            let region = self.options.regions.iter().find(|region| region.id == report.region_id.0);
-            if let Some(region) = region {
-                let held = self.invariants.same_state.look(node, region);
+            if report.index % 8 == 0 || !report.changes.is_empty() {
+                let held = self.invariants.same_state.look(node, report.region_id);
                 self.expect("equally applied replicas are equal", held);
             }
+        }
+    }
+
+    /// An apply loop reports to its raft loop. Entries were looked at already; images were not.
+    pub fn check_after_action(&self, node: &Node, report: &StoreMessage) {
+        let StoreMessage::Applied(reports) = report else { return };
+        for report in reports.iter().filter(|report| report.changes.contains(&Change::Image)) {
+            self.counts.images.fetch_add(1, Ordering::Relaxed);
+            self.check_after_apply(node, std::slice::from_ref(report));
         }
     }
 
     /// From time to time: what takes longer to look at.
     pub fn check_from_time_to_time(&self) {
         let nodes = self.nodes();
-        for region in &self.options.regions {
+        for region in self.atlas.current() {
             self.expect("logs match", log_matching::check(&nodes, region.id));
+        }
+        self.slots().into_iter().for_each(|slot| self.check_tombstones(slot));
+    }
+
+    fn check_tombstones(&self, slot: &Slot) {
+        let durable = slot.durable_data();
+        // Before its first start, a store's disk says nothing.
+        if durable.imports().is_ok() {
+            let held = self.invariants.tombstones.read(slot.store, &durable);
+            self.expect("removed replicas stay away", held);
         }
     }
 
@@ -108,37 +156,14 @@ impl World {
     /// # Errors
     /// What is not as it should be yet.
     pub fn is_healed(&self) -> Result<(), String> {
-        let nodes = self.nodes();
-        if nodes.len() != self.slots().len() {
-            return Err("a store is down".to_owned());
-        }
-        for region in &self.options.regions {
-            let mut applied: Vec<(StoreId, u64, u64)> = Vec::new();
-            let mut leaders = 0;
-            for node in &nodes {
-                let statuses = node.handle.regions();
-                let Some(status) = statuses.iter().find(|status| status.state.region.id == region.id) else {
-                    return Err(format!("store {} does not have region {}", node.store, region.id));
-                };
-                leaders += usize::from(status.state.check_leads().is_ok());
-                applied.push((node.store, status.applied_index, status.last_index));
-            }
-            if leaders != 1 {
-                return Err(format!("region {} has {leaders} leaders", region.id));
-            }
-            let last = applied.iter().map(|(_, _, last)| *last).max().unwrap_or(0);
-            if applied.iter().any(|(_, applied, _)| *applied != last) {
-                return Err(format!("region {}: (store, applied, last) {applied:?}", region.id));
-            }
-        }
-        no_lock_left::check(&nodes)
+        healed::check(self)
     }
 
     /// After [`World::is_healed`]: the replicas of each region are the same, byte for byte.
     pub fn check_replicas(&self) {
-        for region in &self.options.regions {
+        for region in self.atlas.current() {
             for node in self.nodes() {
-                let held = self.invariants.same_state.look(&node, region);
+                let held = self.invariants.same_state.look(&node, nokv_raftstore::RegionExt::region_id(&region));
                 self.expect("equally applied replicas are equal", held);
             }
         }

@@ -5,21 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nokv_client::{Client, Located, Options, StaticDirectory, Topology};
+use nokv_client::{Client, Options};
 use tokio::task::JoinHandle;
 
 use super::{Workloads, think};
 use crate::random::Random;
-use crate::world::{ClientLink, OracleLink, World};
+use crate::world::{ClientLink, NodesDirectory, OracleLink, World};
 
 /// A client of `world`, and its links.
-///
-/// # Errors
-/// If the topology does not make sense.
-pub fn connect(world: &Arc<World>, number: u64, random: &mut Random) -> nokv_client::Result<(Client, Arc<ClientLink>)> {
-    let stores = world.slots().iter().map(|slot| (slot.store.0, format!("store-{}", slot.store)));
-    let regions = world.options.regions.iter().map(|region| Located { region: region.clone(), leader: None });
-    let topology = Topology::new(stores, regions)?;
+pub fn connect(world: &Arc<World>, number: u64, random: &mut Random) -> (Client, Arc<ClientLink>) {
     let options = Options {
         deadline: Duration::from_secs(random.between(4, 10)),
         request_timeout: random.millis(300, 1_500),
@@ -33,8 +27,8 @@ pub fn connect(world: &Arc<World>, number: u64, random: &mut Random) -> nokv_cli
         ..Options::default()
     };
     let link = ClientLink::new(world, number);
-    let client = Client::new(link.clone(), OracleLink::new(world), Arc::new(StaticDirectory::new(topology)), options);
-    Ok((client, link))
+    let client = Client::new(link.clone(), OracleLink::new(world), NodesDirectory::new(world), options);
+    (client, link)
 }
 
 /// A client at work.
@@ -48,11 +42,8 @@ pub struct Actor {
 
 impl Actor {
     /// Sets a client to work until the workloads stop.
-    ///
-    /// # Errors
-    /// If the topology does not make sense.
-    pub fn begin(workloads: &Arc<Workloads>, number: u64, mut random: Random) -> nokv_client::Result<Self> {
-        let (client, link) = connect(&workloads.world, number, &mut random)?;
+    pub fn begin(workloads: &Arc<Workloads>, number: u64, mut random: Random) -> Self {
+        let (client, link) = connect(&workloads.world, number, &mut random);
         let workloads = workloads.clone();
         let task = tokio::spawn(async move {
             while !workloads.stopping.load(Ordering::Relaxed) {
@@ -61,7 +52,7 @@ impl Actor {
             }
             client.drain().await;
         });
-        Ok(Actor { number, link, task })
+        Actor { number, link, task }
     }
 
     /// Kills it.

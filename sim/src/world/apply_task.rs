@@ -75,6 +75,7 @@ impl ApplyTaskLoop {
             }
             self.step().await;
             for report in round.carry_out(&self.node.engine)? {
+                self.world.check_after_action(&self.node, &report);
                 if self.mailbox.push(report).is_err() {
                     return Ok(());
                 }
@@ -84,7 +85,17 @@ impl ApplyTaskLoop {
 
     fn add(&mut self, task: ApplyTask, round: &mut ApplyRound) -> Result<(), StoreError> {
         self.world.check_before_apply(&self.node, &task);
-        self.applier.apply(task, round)
+        let entries = match &task {
+            ApplyTask::Entries(task) => task.entries.first().map(|first| (task.region_id, first.index)),
+            _ => None,
+        };
+        let written = round.batch.encoded_bytes();
+        self.applier.apply(task, round)?;
+        if let Some((region, first)) = entries {
+            let operations = round.batch.as_slice().get(written..).unwrap_or_default();
+            self.world.check_operations(region, first, operations);
+        }
+        Ok(())
     }
 
     async fn step(&mut self) {

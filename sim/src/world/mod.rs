@@ -2,22 +2,25 @@
 //! known to have gone wrong. Everything in it is decided by the seed and moves with tokio's paused time.
 
 mod apply_task;
+mod atlas;
 mod clock;
+mod directory;
 mod disk;
 mod link;
 mod network_task;
 mod node;
 mod oracle;
+mod orders;
 mod power;
 mod process;
 mod raft_task;
+mod slot;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nokv_engine::MemoryEngine;
 use nokv_proto::metapb::Region;
 use nokv_raftstore::Config;
 use nokv_transport::StoreId;
@@ -31,22 +34,32 @@ use crate::invariants::Invariants;
 use crate::random::Random;
 use crate::trace::{Sink, Trace};
 
+pub use atlas::{Atlas, is_quorum};
 pub use clock::SimClock;
+pub use directory::NodesDirectory;
 pub use disk::{Disk, DiskSpeed, DurablePart};
 pub use link::ClientLink;
 pub use node::Node;
 pub use oracle::{OracleLink, SimOracle};
 pub use power::Loss;
 pub use process::Process;
+pub use slot::{Slot, Standing};
+
+/// Ids of regions and peers that come later begin here.
+const FIRST_NEW_ID: u64 = 1_000;
 
 /// How the world is made.
 #[derive(Clone, Debug)]
 pub struct WorldOptions {
     /// Decides everything.
     pub seed: u64,
-    /// How many stores.
+    /// How many stores there are at first.
     pub stores: u64,
-    /// The regions; each has a peer on every store.
+    /// How many stores may come later, for those that are lost.
+    pub spares: u64,
+    /// Whether raft logs are on drives of their own.
+    pub apart: bool,
+    /// The regions at first.
     pub regions: Vec<Region>,
     /// Settings of replication; each store gets a seed of its own.
     pub config: Config,
@@ -65,24 +78,10 @@ pub struct Weather {
     pub client_links: LinkFaults,
     /// Requests of a thousand that arrive seconds late.
     pub late_permille: u64,
+    /// Questions of a thousand about where a region is that are answered with old news.
+    pub old_maps_permille: u64,
     /// Pairs of client and store that cannot talk: requests are lost.
     pub client_cuts: BTreeSet<(u64, u64)>,
-}
-
-/// A store's place: its disk and clock outlive its nodes.
-#[derive(Debug)]
-pub struct Slot {
-    /// The store.
-    pub store: StoreId,
-    /// Its clock.
-    pub clock: Arc<SimClock>,
-    /// Its disk's speed.
-    pub disk: Disk,
-    /// What is on its disk.
-    engine: Mutex<MemoryEngine>,
-    /// The node, while it is up.
-    node: Mutex<Option<Arc<Node>>>,
-    lives: AtomicU64,
 }
 
 /// See the file's head.
@@ -100,8 +99,13 @@ pub struct World {
     pub oracle: SimOracle,
     /// What must hold at every moment.
     pub invariants: Invariants,
+    /// The regions, as their logs have them.
+    pub atlas: Atlas,
     /// What was counted.
     pub counts: Counts,
+    /// Held by whoever changes members, or makes sure that nobody does.
+    pub members_change: tokio::sync::Mutex<()>,
+    ids: AtomicU64,
     begin: Instant,
     network_stirred: Notify,
     moments: AtomicU64,
@@ -120,6 +124,8 @@ pub struct Counts {
     pub disk_failures: AtomicU64,
     /// Other faults begun.
     pub faults: AtomicU64,
+    /// Images taken in.
+    pub images: AtomicU64,
     /// Operations of clients that ended.
     pub operations: AtomicU64,
     /// Of these, with an outcome that is not known.
@@ -134,17 +140,11 @@ impl World {
         let begin = Instant::now();
         let mut random = Random::new(options.seed, "world");
         let drift = i64::try_from(options.drift_ppm_max).unwrap_or(0);
-        let slots = (1..=options.stores).map(|store| {
+        let slots = (1..=options.stores + options.spares).map(|store| {
             let drift_ppm = i64::try_from(random.between(0, options.drift_ppm_max * 2)).unwrap_or(0) - drift;
             let offset = random.millis(1, 100_000_000);
-            Slot {
-                store: StoreId(store),
-                clock: Arc::new(SimClock::new(begin, offset, drift_ppm)),
-                disk: Disk::new(DiskSpeed::INSTANT),
-                engine: Mutex::new(MemoryEngine::new()),
-                node: Mutex::default(),
-                lives: AtomicU64::new(0),
-            }
+            let standing = if store <= options.stores { Standing::Used } else { Standing::Spare };
+            Slot::new(StoreId(store), Arc::new(SimClock::new(begin, offset, drift_ppm)), options.apart, standing)
         });
         let slots = slots.collect();
         let network = MemoryNetwork::new(MemoryOptions {
@@ -158,6 +158,9 @@ impl World {
             weather: Mutex::default(),
             oracle: SimOracle::new(random.fork(), begin),
             invariants: Invariants::default(),
+            atlas: Atlas::new(&options.regions),
+            members_change: tokio::sync::Mutex::default(),
+            ids: AtomicU64::new(FIRST_NEW_ID),
             counts: Counts::default(),
             begin,
             network_stirred: Notify::new(),
@@ -185,9 +188,19 @@ impl World {
         self.trace.note(self.now(), what);
     }
 
-    /// The stores' places, by id.
-    pub fn slots(&self) -> &[Slot] {
+    /// The places that have a store, up or down, by id.
+    pub fn slots(&self) -> Vec<&Slot> {
+        self.slots.iter().filter(|slot| slot.standing() == Standing::Used).collect()
+    }
+
+    /// All places: those of stores to come and of stores that are lost, too.
+    pub fn all_slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    /// Whether there is such a store.
+    pub fn standing(&self, store: StoreId) -> Option<Standing> {
+        self.slot(store).map(Slot::standing)
     }
 
     /// The place of `store`.
@@ -235,17 +248,5 @@ impl World {
             }
             self.violated.notified().await;
         }
-    }
-}
-
-impl Slot {
-    /// The node, if it is up.
-    pub fn node(&self) -> Option<Arc<Node>> {
-        self.node.lock().clone()
-    }
-
-    /// The disk as it is now.
-    pub fn engine(&self) -> MemoryEngine {
-        self.engine.lock().clone()
     }
 }

@@ -6,12 +6,14 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use nokv_engine::{Engine as _, Error as EngineError, MemoryEngine, RaftLog, SharedRaftLog};
+use bytes::Bytes;
+use nokv_engine::{Engine as _, Error as EngineError, MemoryEngine, RaftLog};
 use nokv_percolator::Error as MvccError;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_raftstore::gate::Gate;
-use nokv_raftstore::records::ApplyRecord;
-use nokv_raftstore::{Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, open};
+use nokv_raftstore::records::{ApplyRecord, Liveness};
+use nokv_raftstore::store::Store;
+use nokv_raftstore::{Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, load_regions, open};
 use nokv_server::admin::RegionAdmin;
 use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::service::{Calls, TikvService, TinyKvService};
@@ -31,6 +33,8 @@ use crate::random::Random;
 pub struct Node {
     /// The store.
     pub store: StoreId,
+    /// Which of its lives this is.
+    pub life: u64,
     /// What it runs in.
     pub process: Arc<Process>,
     /// Replication's handle.
@@ -43,8 +47,8 @@ pub struct Node {
     pub executor: Executor<MemoryEngine>,
     /// Its clock.
     pub clock: Arc<SimClock>,
-    /// Its regions' gates.
-    pub gates: Vec<(RegionId, Arc<Gate>)>,
+    /// Its replicas' gates, as of its last round.
+    gates: Mutex<Vec<(RegionId, Arc<Gate>)>>,
     /// Its raft log.
     pub log: Arc<dyn RaftLog>,
     /// Its disk.
@@ -67,7 +71,7 @@ impl Node {
     pub(super) fn start(world: &Arc<World>, slot: &Slot, life: u64) -> Result<Arc<Node>, StoreError> {
         let store = slot.store;
         let engine = slot.engine();
-        let log: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
+        let log = slot.raft_log();
         bootstrap(&engine, log.as_ref(), store, &world.options.regions)?;
         let mut random = world.random();
         let config = Config { seed: random.number(), ..world.options.config.clone() };
@@ -102,15 +106,17 @@ impl Node {
         let tikv = TikvService::new(executor.clone(), admin, calls.clone(), stopping);
         let service = TinyKvService::new(executor.clone(), unused.attach(inbox), calls);
         let parts = opened.loops.into_iter().next().ok_or(StoreError::Mismatch("no raft loop".to_owned()))?;
-        let gates = parts.store.peers().map(|peer| (peer.region_id(), peer.gate().clone())).collect();
         let mut applied = BTreeMap::new();
-        for region in &world.options.regions {
-            let region = RegionId(region.id);
-            applied.insert(region, ApplyRecord::load(&engine.view(), region)?.applied_index);
+        for (region, record) in load_regions(&engine)? {
+            if record.liveness == Liveness::Normal {
+                applied.insert(region, ApplyRecord::load(&engine.view(), region)?.applied_index);
+            }
         }
         world.note(format_args!("store {store} is up, life {life}"));
+        let gates = Mutex::new(gates_of(&parts.store));
         Ok(Arc::new(Node {
             store,
+            life,
             process,
             handle: opened.handle,
             service,
@@ -154,6 +160,21 @@ impl Node {
         self.spawn_part(true, world, async move { b.ended(store, apply.run().await) });
     }
 
+    /// Its replicas' gates, those of replicas that wait for their first image included.
+    pub fn gates(&self) -> Vec<(RegionId, Arc<Gate>)> {
+        self.gates.lock().clone()
+    }
+
+    /// The gate of its replica of `region`.
+    pub fn gate(&self, region: RegionId) -> Option<Arc<Gate>> {
+        self.gates.lock().iter().find(|(id, _)| *id == region).map(|(_, gate)| gate.clone())
+    }
+
+    /// Replicas may have come and gone.
+    pub fn see(&self, store: &Store) {
+        *self.gates.lock() = gates_of(store);
+    }
+
     /// Runs `work`, which serves a request, in this node's process.
     pub fn spawn(&self, world: &Arc<World>, work: impl Future<Output = ()> + Send + 'static) {
         self.spawn_part(true, world, work);
@@ -188,6 +209,10 @@ impl Node {
             }
         }
     }
+}
+
+fn gates_of(store: &Store) -> Vec<(RegionId, Arc<Gate>)> {
+    store.peers().map(|peer| (peer.region_id(), peer.gate().clone())).collect()
 }
 
 impl World {
@@ -237,7 +262,27 @@ impl Inbox for StirringInbox {
     }
 
     fn image(&self, message: RaftMessage) -> Result<Box<dyn ImageSink>, String> {
-        self.inner.image(message)
+        let sink = self.inner.image(message)?;
+        Ok(Box::new(StirringSink { sink, process: self.process.clone() }))
+    }
+}
+
+/// An image on its way in; wakes the raft loop when it is there.
+#[derive(Debug)]
+struct StirringSink {
+    sink: Box<dyn ImageSink>,
+    process: Arc<Process>,
+}
+
+impl ImageSink for StirringSink {
+    fn chunk(&mut self, chunk: Bytes) -> Result<(), String> {
+        self.sink.chunk(chunk)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), String> {
+        let finished = self.sink.finish();
+        self.process.stirred.notify_one();
+        finished
     }
 }
 

@@ -9,7 +9,7 @@ use nokv_engine::Error as EngineError;
 use nokv_raftstore::StoreError;
 use nokv_transport::StoreId;
 
-use super::{Node, Slot, World};
+use super::{Node, Slot, Standing, World};
 
 /// What a kill takes of what was written and not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl World {
     /// Starts a store that is down.
     pub fn start(self: &Arc<Self>, store: StoreId) {
         let Some(slot) = self.slot(store) else { return };
-        if slot.node.lock().is_some() {
+        if slot.node.lock().is_some() || slot.standing() != Standing::Used {
             return;
         }
         let life = slot.lives.fetch_add(1, Ordering::Relaxed) + 1;
@@ -72,17 +72,32 @@ impl World {
     }
 
     fn crash_disk(&self, slot: &Slot, loss: Loss) {
-        let mut engine = slot.engine.lock();
-        let unsynced = engine.unsynced_batches();
-        let keep = match loss {
-            Loss::Nothing => usize::MAX,
-            Loss::Everything => 0,
-            Loss::AllBut(permille) => {
-                usize::try_from(unsynced as u64 * permille.min(1_000) / 1_000).unwrap_or(usize::MAX)
+        let kept = slot.crash(loss, &mut self.random.lock());
+        self.note(format_args!("store {} is down; {kept}", slot.store));
+    }
+
+    /// A store's machine is gone for good, and its disk with it. The first spare one takes its place, as another store,
+    /// which nobody knows yet.
+    pub fn lose(self: &Arc<Self>, store: StoreId) {
+        self.kill(store, Loss::Everything, None);
+        let Some(slot) = self.slot(store) else { return };
+        slot.set_standing(Standing::Lost);
+        self.note(format_args!("store {store} is lost"));
+        if let Some(spare) = self.slots.iter().find(|slot| slot.standing() == Standing::Spare) {
+            spare.set_standing(Standing::Used);
+            self.start(spare.store);
+        }
+    }
+
+    /// Ends all nodes: nothing of them is left, and nothing of what they held.
+    pub fn end(&self) {
+        for slot in &self.slots {
+            if let Some(node) = slot.node.lock().take() {
+                node.process.kill();
             }
-        };
-        self.note(format_args!("store {} is down; keeps {} of {unsynced} writes", slot.store, keep.min(unsynced)));
-        *engine = engine.crash(keep);
+            // What is on its way holds on to the network, which holds on to it.
+            self.network.crash(slot.store);
+        }
     }
 
     /// A node cannot go on, by its own account. That is right if its disk was made to fail, and a defect otherwise.
@@ -108,7 +123,7 @@ impl World {
         tokio::spawn(async move {
             tokio::time::sleep(downtime).await;
             if let Some(slot) = world.slot(store) {
-                slot.engine().set_faults(nokv_engine::FaultPlan::default());
+                slot.set_faults(nokv_engine::FaultPlan::default(), None);
             }
             world.start(store);
         });

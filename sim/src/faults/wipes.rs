@@ -1,0 +1,60 @@
+//! A machine is lost for good, with its disk; another takes its place as a new store. Only one that every region can
+//! spare: then nothing acknowledged may be lost with it, and the regions must get along without.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nokv_proto::metapb::{PeerRole, Region};
+use nokv_raftstore::RegionExt as _;
+use nokv_transport::StoreId;
+
+use super::{about, begins};
+use crate::random::Random;
+use crate::world::{Standing, World};
+
+/// How often it is looked whether a store can be spared.
+const LOOKS: usize = 400;
+
+/// Loses machines as long as there are spare ones.
+pub(super) async fn strike(world: Arc<World>, mut random: Random) {
+    let pace_ms = random.between(2_000, 8_000);
+    loop {
+        about(pace_ms, &mut random).await;
+        if !world.all_slots().iter().any(|slot| slot.standing() == Standing::Spare) {
+            return;
+        }
+        let Some(store) = random.pick(&world.slots()).map(|slot| slot.store) else { continue };
+        // Nobody changes members until it is gone: a change under way could come to need it.
+        let alone = world.members_change.lock().await;
+        for _ in 0..LOOKS {
+            if can_spare(&world, store) {
+                begins(&world, format_args!("store {store} is lost"));
+                world.lose(store);
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(alone);
+        about(1_000, &mut random).await;
+        world.remove_lost_peers().await;
+    }
+}
+
+/// Whether all regions go on without `store`: none has lost a member before, none is short of voters or about to change
+/// its members, by the word of a leader that has applied its whole log.
+fn can_spare(world: &World, store: StoreId) -> bool {
+    world.atlas.current().iter().all(|region| {
+        let voters = region.peers.iter().filter(|peer| peer.role() == PeerRole::Voter).count();
+        let is_plain = region.peers.iter().all(|peer| matches!(peer.role(), PeerRole::Voter | PeerRole::Learner));
+        world.lost_peers(region).is_empty()
+            && (region.peer_on(store).is_none() || (is_plain && voters >= 3 && is_settled(world, region)))
+    })
+}
+
+fn is_settled(world: &World, region: &Region) -> bool {
+    let Some((node, state)) = world.leader_of(region.region_id()) else { return false };
+    let status = node.gate(region.region_id()).map(|gate| gate.status(nokv_raftstore::Clock::now(node.clock.as_ref())));
+    // A lease shows that it leads now and has applied an entry of its own term.
+    *state.region == *region
+        && status.is_some_and(|status| status.lease_ms > 0 && status.applied_index == status.last_index)
+}

@@ -102,11 +102,15 @@ impl<E: Engine> AutoSplit<E> {
             info!(self.log, "regions are not split by themselves"; "automatic splits" => self.state().as_str());
         }
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(self.options.interval) => self.look().await,
+            let stopped = async {
                 // An error means that the node is gone.
-                _ = stopping.wait_for(|stop| *stop) => return,
+                let _ = stopping.wait_for(|stop| *stop).await;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(self.options.interval) => {}
+                () = stopped => return,
             }
+            self.look().await;
         }
     }
 

@@ -51,7 +51,8 @@ impl Rig {
         let raftstore = opened.handle.clone();
         let network = MemoryNetwork::instant().endpoint(STORE);
         let network: Arc<dyn nokv_transport::Network> = network;
-        let running = opened.start(&network, &(Arc::new(|error| panic!("{error}")) as Arc<_>)).unwrap();
+        let on_failure: Arc<dyn Fn(StoreError) + Send + Sync> = Arc::new(|error| panic!("{error}"));
+        let running = opened.start(&network, &on_failure).unwrap();
         let context = RequestContext { region_id: RegionId(1), ..RequestContext::default() };
         while raftstore.view(&context).await.is_err() {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -87,16 +87,18 @@ impl WriteBatch {
         self.encoded.extend_from_slice(&other.encoded);
     }
 
-    /// Adds all operations of an encoded batch after those already here.
+    /// Adds all operations of an encoded batch after those already here. Returns their number.
     ///
     /// # Errors
     /// [`Error::Corrupt`] if the bytes are not a whole batch; then nothing is added.
-    pub fn append_encoded(&mut self, encoded: &[u8]) -> Result<()> {
+    pub fn append_encoded(&mut self, encoded: &[u8]) -> Result<u64> {
+        let mut count = 0;
         for op in WriteOps::new(encoded) {
             op?;
+            count += 1;
         }
         self.encoded.extend_from_slice(encoded);
-        Ok(())
+        Ok(count)
     }
 
     /// Removes every operation and keeps the memory.

@@ -74,6 +74,22 @@ pub trait Engine: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`Engine::write`].
     fn clear_range(&self, range: KeyRange<'_>) -> Result<()>;
+
+    /// About how much the data column families hold within `range`, without reading it. It may be off by a part that
+    /// is small beside what the engine holds in memory and in one file.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    fn estimate(&self, range: KeyRange<'_>) -> Result<RangeEstimate>;
+}
+
+/// What a range about holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RangeEstimate {
+    /// Keys and values, in bytes.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
 }
 
 /// An immutable view of an engine as of one moment: in the field's words, a snapshot.

@@ -65,7 +65,7 @@ mod rocks;
 pub use apart_raft_log::ApartRaftLog;
 pub use batch::{WriteBatch, WriteOp, WriteOps};
 pub use cf::Cf;
-pub use engine::{Cursor, Engine, KeyRange, ReadView};
+pub use engine::{Cursor, Engine, KeyRange, RangeEstimate, ReadView};
 pub use error::{Error, Result};
 pub use import::Importer;
 pub use memory::{FaultPlan, MemoryCursor, MemoryEngine, MemoryView};

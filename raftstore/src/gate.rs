@@ -16,6 +16,7 @@ use nokv_transport::{RegionId, StoreId};
 use parking_lot::RwLock;
 
 use crate::admission::Admissions;
+use crate::region_size::{RegionSize, SizeGauge};
 use crate::{MonotonicTime, RegionError, RegionExt};
 
 /// Neighbours that a client with an older region is told of at once.
@@ -72,6 +73,7 @@ pub struct Gate {
     /// Version and membership version that the replica had when this process came to know it, or by its last image.
     known_since: (AtomicU64, AtomicU64),
     crowded: AtomicBool,
+    size: SizeGauge,
     applied: AtomicU64,
     committed: AtomicU64,
     last: AtomicU64,
@@ -89,6 +91,7 @@ impl Gate {
             merging_into: AtomicU64::new(0),
             known_since: (AtomicU64::new(epoch.version), AtomicU64::new(epoch.conf_ver)),
             crowded: AtomicBool::new(false),
+            size: SizeGauge::default(),
             applied: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             last: AtomicU64::new(0),
@@ -125,6 +128,11 @@ impl Gate {
     pub fn set_lease(&self, until: MonotonicTime) {
         self.lease_until.store(until.0, Ordering::SeqCst);
         self.renewal_asked.store(false, Ordering::Relaxed);
+    }
+
+    /// About how large the region is.
+    pub fn size(&self) -> &SizeGauge {
+        &self.size
     }
 
     /// The region into which this one is being merged, if it is: it serves nobody meanwhile.
@@ -178,6 +186,8 @@ impl Gate {
             applied_index: self.applied.load(Ordering::Relaxed),
             committed_index: self.committed.load(Ordering::Relaxed),
             last_index: self.last.load(Ordering::Relaxed),
+            size: self.size.get(),
+            merging_into: self.merging_into(),
             lease_ms: u64::try_from(self.lease_until().since(now).as_millis()).unwrap_or(0),
             state,
         }
@@ -197,6 +207,10 @@ pub struct RegionStatus {
     pub last_index: u64,
     /// Milliseconds of lease left; 0 if none is held.
     pub lease_ms: u64,
+    /// About how large it is, if anybody looked.
+    pub size: Option<RegionSize>,
+    /// The region into which it is being merged.
+    pub merging_into: Option<RegionId>,
 }
 
 /// All gates of a store.

@@ -16,7 +16,7 @@ use crate::message::{
     Mailbox, MembersRequest, PeerProgress, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter,
 };
 use crate::metrics::RaftMetrics;
-use crate::{Clock, Config, RegionError, RegionExt};
+use crate::{Clock, Config, RegionError, RegionExt, RegionSize};
 
 /// How often a view is tried anew when the region changes while it is being taken.
 const VIEW_ATTEMPTS_MAX: usize = 8;
@@ -239,6 +239,15 @@ impl<E: Engine> Raftstore<E> {
         let (waiter, told) = Waiter::new(Box::new(()));
         self.mailbox(request.source).offer(StoreMessage::Merge(request, waiter))?;
         told.await.unwrap_or(Err(RegionError::StaleCommand))
+    }
+
+    /// Corrects what is believed of a region's size, by somebody who has looked while it had `epoch`.
+    pub fn correct_size(&self, region: RegionId, epoch: RegionEpoch, size: RegionSize) {
+        if let Ok(gate) = self.shared.gates.get(region)
+            && gate.state().region.epoch().version == epoch.version
+        {
+            gate.size().set(size);
+        }
     }
 
     /// All regions of this store, by id.

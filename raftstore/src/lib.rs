@@ -37,6 +37,7 @@
 //! | [`bootstrap`](bootstrap()), [`open`](open()) | a directory's first day; bringing a store up |
 //! | [`inbox`] | where the network leaves messages |
 //! | [`region`], [`config`], [`error`], [`time`], [`metrics`] | what the others speak in |
+//! | [`region_size`], [`split_keys`] | about how large a region is; where to cut one that is too large |
 //! | [`digest`](digest()) | one number for a replica's bytes |
 //!
 //! Invariants, each asserted where it is kept: a message leaves only after the sync it depends on (`raft_loop`); data
@@ -71,7 +72,9 @@ pub mod peer_context;
 pub mod raft_loop;
 pub mod records;
 pub mod region;
+pub mod region_size;
 pub mod round;
+pub mod split_keys;
 pub mod store;
 pub mod time;
 
@@ -88,4 +91,6 @@ pub use message::{Feeding, MemberChange, MembersRequest, NewRegion, PeerProgress
 pub use nokv_transport::{PeerId, RegionId, StoreId};
 pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
+pub use region_size::RegionSize;
+pub use split_keys::{Cuts, SizeLimits, find_cuts};
 pub use time::{Clock, MonotonicTime};

@@ -9,6 +9,7 @@
 //!
 //! * `cli/`: the command line: flags, output, exit codes.
 //! * `node/`: one store as a process; `service/`: its gRPC side; `executor/`: where the two cores meet.
+//! * `auto_split/`: regions that grow too large are split by themselves.
 //! * `admin/`: what is done to regions on request; `region_ids.rs`: ids that were never used before.
 //! * `config/`: the topology file, read and checked in one go.
 //! * `tso/`: timestamps that never go back; the allocator in it is pure.
@@ -21,6 +22,7 @@
 //! Deliberately absent: rules of transactions (`nokv-percolator`) and of replication (`nokv-raftstore`).
 
 pub mod admin;
+pub mod auto_split;
 pub mod cli;
 pub mod config;
 pub mod executor;

@@ -11,7 +11,7 @@ use super::faults::FaultPlan;
 use super::import::MemoryImporter;
 use super::tables::Tables;
 use super::view::MemoryView;
-use crate::{Cf, Engine, Error, Importer, KeyRange, Result, WriteBatch};
+use crate::{Cf, Cursor as _, Engine, Error, Importer, KeyRange, RangeEstimate, ReadView as _, Result, WriteBatch};
 
 /// An [`Engine`] in memory. Clones share the disk and the incarnation.
 #[derive(Clone, Debug)]
@@ -122,6 +122,21 @@ impl Engine for MemoryEngine {
         let mut disk = self.disk.write();
         disk.check_alive(self.incarnation)?;
         disk.clear(range)
+    }
+
+    fn estimate(&self, range: KeyRange<'_>) -> Result<RangeEstimate> {
+        let view = self.view();
+        let mut estimate = RangeEstimate::default();
+        for cf in Cf::DATA {
+            let mut cursor = view.cursor(cf, range)?;
+            cursor.seek_to_first()?;
+            while let (Some(key), Some(value)) = (cursor.key(), cursor.value()) {
+                estimate.bytes += (key.len() + value.len()) as u64;
+                estimate.records += 1;
+                cursor.next()?;
+            }
+        }
+        Ok(estimate)
     }
 }
 

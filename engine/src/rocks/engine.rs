@@ -11,7 +11,7 @@ use super::failure::{Failure, from_rocks};
 use super::families;
 use super::options::RocksOptions;
 use super::view::RocksView;
-use crate::{Cf, Engine, Importer, KeyRange, Result, WriteBatch};
+use crate::{Cf, Engine, Importer, KeyRange, RangeEstimate, Result, WriteBatch};
 
 /// An [`Engine`] on RocksDB. Clones share the database.
 #[derive(Clone)]
@@ -83,6 +83,10 @@ impl Engine for RocksEngine {
 
     fn clear_range(&self, range: KeyRange<'_>) -> Result<()> {
         self.clear(range).map(drop)
+    }
+
+    fn estimate(&self, range: KeyRange<'_>) -> Result<RangeEstimate> {
+        self.estimate_range(range)
     }
 }
 

@@ -5,7 +5,7 @@ use rocksdb::properties;
 
 use super::engine::RocksEngine;
 use super::failure::from_rocks;
-use crate::{Cf, KeyRange, Result};
+use crate::{Cf, KeyRange, RangeEstimate, Result};
 
 /// A key above all that occur: `GetApproximateSizes` knows no open end.
 const BEYOND_ALL_KEYS: [u8; 256] = [0xff; 256];
@@ -103,6 +103,23 @@ impl RocksEngine {
         }
         let ranges = [rocksdb::Range::new(range.start, end)];
         self.shared.db.get_approximate_sizes_cf(self.shared.family(cf), &ranges).into_iter().sum()
+    }
+
+    /// The tables' share of `range`, and as large a share of everything else: what is in blob files, in write buffers,
+    /// and the number of keys. Compressed sizes count as they are on disk.
+    pub(super) fn estimate_range(&self, range: KeyRange<'_>) -> Result<RangeEstimate> {
+        let mut estimate = RangeEstimate::default();
+        for cf in Cf::DATA {
+            let figures = self.cf_statistics(cf)?;
+            let (here, whole) = (self.approximate_range_bytes(cf, range), figures.table_bytes);
+            // Without tables, whatever there is may be in the range.
+            let share =
+                |of: u64| if whole == 0 { of } else { (u128::from(of) * u128::from(here) / u128::from(whole)) as u64 };
+            let buffered = if figures.keys_estimate == 0 { 0 } else { share(figures.write_buffer_bytes) };
+            estimate.bytes += here + share(figures.blob_bytes) + buffered;
+            estimate.records += share(figures.keys_estimate);
+        }
+        Ok(estimate)
     }
 
     fn property(&self, cf: Cf, name: impl rocksdb::CStrLike) -> Result<u64> {

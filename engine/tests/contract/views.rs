@@ -10,6 +10,7 @@ contract! {
     a_cursor_under_way_does_not_see_later_writes,
     a_view_outlives_the_handles,
     a_view_may_move_to_another_thread,
+    an_estimate_tells_much_from_little_and_nothing,
 }
 
 fn write<E: Engine>(engine: &E, fill: impl Fn(&mut WriteBatch)) {
@@ -70,6 +71,27 @@ fn a_view_outlives_the_handles<F: Fixture>(fixture: F) {
     let view = fixture.engine().view();
     drop(fixture);
     assert_eq!(pairs(&view, Cf::Default, KeyRange::ALL).len(), 100);
+}
+
+fn an_estimate_tells_much_from_little_and_nothing<F: Fixture>(fixture: F) {
+    let value = |number: u32| -> Vec<u8> {
+        (0..100u32).map(|at| (number.wrapping_mul(2_654_435_761) >> (at % 24)) as u8).collect()
+    };
+    write(fixture.engine(), |batch| {
+        (0..2_000u32).for_each(|number| batch.put(Cf::Write, &number.to_be_bytes(), &value(number)));
+    });
+    fixture.settle();
+    let estimate = |start: u32, end: u32| {
+        fixture.engine().estimate(KeyRange::new(&start.to_be_bytes(), &end.to_be_bytes())).unwrap()
+    };
+    let (all, most, few) =
+        (fixture.engine().estimate(KeyRange::ALL).unwrap(), estimate(0, 1_500), estimate(1_900, 1_950));
+    assert!(all.bytes > 0 && all.records >= 1_000, "{all:?}");
+    assert!(
+        most.bytes <= all.bytes && few.bytes < most.bytes && few.records < most.records,
+        "{all:?} {most:?} {few:?}"
+    );
+    assert_eq!(estimate(7_000, 8_000).records, 0);
 }
 
 fn a_view_may_move_to_another_thread<F: Fixture>(fixture: F) {

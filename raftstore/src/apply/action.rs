@@ -10,7 +10,7 @@ use super::{Applied, ApplyRound, Change};
 use crate::image::Image;
 use crate::message::StoreMessage;
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord, encode_hard_state};
-use crate::{RegionExt, StoreError};
+use crate::{RegionExt, RegionSize, StoreError};
 
 /// An act upon the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,14 @@ impl Action {
                 take_in(engine, &region, &arrival)?;
                 let (index, term) = (arrival.apply.applied_index, arrival.apply.applied_term);
                 let region_id = region.region_id();
-                let applied = Applied { region_id, index, term, bytes: 0, changes: vec![Change::Image] };
+                let applied = Applied {
+                    region_id,
+                    index,
+                    term,
+                    bytes: 0,
+                    changes: vec![Change::Image],
+                    written: RegionSize::default(),
+                };
                 Some(StoreMessage::Applied(vec![applied]))
             }
             Action::Discard(import) => {

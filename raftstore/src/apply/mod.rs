@@ -27,7 +27,7 @@ use crate::entry::Payload;
 use crate::merge::Prepared;
 use crate::message::{StoreMessage, Waiter};
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
-use crate::{RegionError, RegionExt, StoreError};
+use crate::{RegionError, RegionExt, RegionSize, StoreError};
 use change::{apply_split, decode_members, put_members};
 
 pub use change::Change;
@@ -96,6 +96,8 @@ pub struct Applied {
     pub bytes: usize,
     /// What entries among them did to the replica itself, in order.
     pub changes: Vec<Change>,
+    /// What they wrote.
+    pub written: RegionSize,
 }
 
 /// What a run of tasks does: write `batch`, tell the `fates`, report `applied`, act, in this order.
@@ -142,6 +144,8 @@ struct Replica {
     merging: Option<Prepared>,
     /// It is about to take a source over that is not sealed yet.
     parked: Option<merge::Parked>,
+    /// What was written since it was last told.
+    written: RegionSize,
 }
 
 impl Applier {
@@ -153,7 +157,8 @@ impl Applier {
     /// Adds a replica as it stands on disk.
     pub fn insert(&mut self, region: Arc<Region>, record: ApplyRecord) {
         let me = PeerId(region.peer_on(self.store).map_or(0, |peer| peer.id));
-        let replica = Replica { region, record, me, removed: false, merging: None, parked: None };
+        let replica =
+            Replica { region, record, me, removed: false, merging: None, parked: None, written: RegionSize::default() };
         self.replicas.insert(replica.region.region_id(), replica);
     }
 
@@ -226,7 +231,14 @@ impl Applier {
         let record = if is_planted("applied index in a later batch") { before } else { replica.record };
         record.put(region_id, &mut round.batch);
         let (index, term) = (replica.record.applied_index, replica.record.applied_term);
-        round.applied.push(Applied { region_id, index, term, bytes: task.bytes, changes });
+        round.applied.push(Applied {
+            region_id,
+            index,
+            term,
+            bytes: task.bytes,
+            changes,
+            written: std::mem::take(&mut replica.written),
+        });
         Ok(())
     }
 }
@@ -274,7 +286,8 @@ impl Replica {
                 refused = Some(self.epoch_not_match());
             }
             Payload::Write { batch: ops, .. } => {
-                batch.append_encoded(ops).map_err(|_| unreadable())?;
+                let records = batch.append_encoded(ops).map_err(|_| unreadable())?;
+                self.written += RegionSize { bytes: ops.len() as u64, records };
             }
             // A replica that began with an image may have less of the log already.
             Payload::CutLog { index, .. } if index <= self.record.truncated_index => {}

@@ -163,6 +163,7 @@ impl Peer {
             round.log.data.delete(Cf::Raft, &raft_keys::apply_state_key(group));
         }
         self.thaw();
+        self.gate.size().forget();
         self.gate.begin_anew(image.region.epoch());
         let apply = ApplyRecord::at(metadata.index, metadata.term);
         let arrival = Arrival { import: image.import, clear, apply };

@@ -101,6 +101,9 @@ impl Peer {
 
     /// The region was changed by an applied entry.
     pub fn set_region(&mut self, region: Region) {
+        if self.region.range() != region.range() {
+            self.gate.size().forget();
+        }
         self.region = Arc::new(region);
         if let Some(me) = self.region.peer(PeerId(self.me.id)) {
             self.me = *me;

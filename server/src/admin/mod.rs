@@ -48,6 +48,11 @@ impl<E: Engine> RegionAdmin<E> {
         &self.raftstore
     }
 
+    /// Whether ids that the caller leaves open can be drawn.
+    pub fn draws_ids(&self) -> bool {
+        self.ids.is_some()
+    }
+
     /// A region that this store leads, if its epoch is as the caller believes in all that `fits` looks at.
     fn led(
         &self,

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use nokv_raftstore::SizeLimits;
 use nokv_transport::StoreId;
 
 use super::{NodeError, NodeOptions, PeerFlag};
@@ -63,6 +64,9 @@ pub struct ServeArgs {
     /// Threads that serve requests, reads included [default: half as many as there are cores, at least one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     rpc_threads: Option<u16>,
+    /// A region of about this size is split by itself, into parts of two thirds of it; 0 = none is
+    #[arg(long, value_name = "MIB", default_value_t = 144)]
+    region_max_mib: u32,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -102,6 +106,8 @@ impl ServeArgs {
         options.rocks.write_buffer_bytes = mib(self.write_buffer_mib);
         options.rocks.blob_value_bytes_min = u64::from(self.blob_value_min_kib) << 10;
         options.raft.raft_loops = usize::from(self.raft_loops);
+        let region_max_bytes = u64::from(self.region_max_mib) << 20;
+        options.auto_split.limits = (region_max_bytes > 0).then(|| SizeLimits::of_bytes(region_max_bytes));
         Ok(options)
     }
 

@@ -12,6 +12,7 @@ use nokv_transport::grpc::GrpcOptions;
 use nokv_transport::{RegionId, StoreId};
 
 use super::{NodeError, PeerFlag};
+use crate::auto_split::AutoSplitOptions;
 use crate::config::{AddressScope, Topology};
 use crate::executor::ExecutorOptions;
 use crate::region_ids::RegionIds;
@@ -39,6 +40,8 @@ pub struct NodeOptions {
     pub ids: Option<RegionIds>,
     /// URL of the timestamp server; `None` = transactions always commit in two phases here, and are told so.
     pub tso: Option<String>,
+    /// When regions are split by themselves.
+    pub auto_split: AutoSplitOptions,
     /// The engine's options.
     pub rocks: RocksOptions,
     /// Replication's options.
@@ -63,6 +66,7 @@ impl NodeOptions {
             peers: Vec::new(),
             ids: None,
             tso: None,
+            auto_split: AutoSplitOptions::default(),
             rocks: RocksOptions::default(),
             raft: Config { seed: rand::random(), entries_under_way_max: entries_under_way(), ..Config::default() },
             executor: ExecutorOptions::default(),

@@ -21,6 +21,7 @@ use super::quiet_raft::raft_log;
 use super::status::{Pages, StatusServer};
 use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
 use crate::admin::RegionAdmin;
+use crate::auto_split::AutoSplit;
 use crate::executor::{Executor, OnFailure};
 use crate::service::{Calls, GrpcServer};
 
@@ -77,6 +78,7 @@ impl Node {
         };
         let calls = Arc::new(Calls::default());
         let admin = RegionAdmin::new(raftstore.clone(), options.ids);
+        let splitter = AutoSplit::new(admin.clone(), options.auto_split, log.clone());
         let grpc = GrpcServer::new(executor.clone(), admin, raft, calls.clone(), &options.grpc).await?;
         let health = grpc.health();
         let (stopping, mut stopped) = watch::channel(false);
@@ -87,8 +89,10 @@ impl Node {
             // An error means that the node is gone, which is a reason to stop as well.
             let _ = stopped.wait_for(|stop| *stop).await;
         }));
+        let auto_split = splitter.state();
+        tokio::spawn(splitter.run(stopping.subscribe()));
         let status = status_listener.map(|listener| {
-            let pages = Pages::new(executor, network.clone(), &calls, address, stopping.subscribe());
+            let pages = Pages::new(executor, network.clone(), &calls, address, stopping.subscribe(), auto_split);
             tokio::spawn(StatusServer::new(pages).serve(listener))
         });
         let store = options.store;

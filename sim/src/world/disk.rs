@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use nokv_engine::{Cf, Engine, Error, Importer, KeyRange, MemoryEngine, MemoryView, ReadView as _, WriteBatch};
+use nokv_engine::{
+    Cf, Engine, Error, Importer, KeyRange, MemoryEngine, MemoryView, RangeEstimate, ReadView as _, WriteBatch,
+};
 use parking_lot::Mutex;
 
 use crate::random::Random;
@@ -93,6 +95,10 @@ impl Engine for DurablePart {
     }
 
     fn clear_range(&self, _: KeyRange<'_>) -> nokv_engine::Result<()> {
+        Err(only_to_be_looked_at())
+    }
+
+    fn estimate(&self, _: KeyRange<'_>) -> nokv_engine::Result<RangeEstimate> {
         Err(only_to_be_looked_at())
     }
 }

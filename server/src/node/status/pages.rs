@@ -14,6 +14,7 @@ use nokv_transport::grpc::GrpcNetwork;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use crate::auto_split::AutoSplitState;
 use crate::executor::Executor;
 use crate::service::Calls;
 
@@ -24,6 +25,7 @@ pub(in crate::node) struct Pages<E: Engine> {
     pub(super) registry: Registry,
     pub(super) address: SocketAddr,
     stopping: watch::Receiver<bool>,
+    pub(super) auto_split: AutoSplitState,
 }
 
 impl<E: Engine> Pages<E> {
@@ -34,13 +36,14 @@ impl<E: Engine> Pages<E> {
         calls: &Calls,
         address: SocketAddr,
         stopping: watch::Receiver<bool>,
+        auto_split: AutoSplitState,
     ) -> Self {
         let registry = Registry::new();
         let collectors = executor.raftstore().metrics().collectors().into_iter().chain(calls.collectors());
         for collector in collectors {
             registry.register(collector).expect("names and labels are constant and differ from each other");
         }
-        Self { executor, network, registry, address, stopping }
+        Self { executor, network, registry, address, stopping, auto_split }
     }
 }
 
@@ -52,6 +55,7 @@ impl<E: Engine> Clone for Pages<E> {
             registry: self.registry.clone(),
             address: self.address,
             stopping: self.stopping.clone(),
+            auto_split: self.auto_split,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct StoreStatus {
     store_id: u64,
     version: &'static str,
     addr: String,
+    /// Whether regions that grow too large are split by themselves.
+    auto_split: &'static str,
     regions: Vec<RegionOnStore>,
 }
 
@@ -35,6 +37,12 @@ struct RegionOnStore {
     last_index: u64,
     /// Of the leader's lease; 0 if this peer holds none.
     lease_ms: u64,
+    /// About how many bytes it holds, overwritten ones included; absent until somebody looked.
+    approximate_bytes: Option<u64>,
+    /// The same in records.
+    approximate_records: Option<u64>,
+    /// The region that it is being merged into; it serves nobody meanwhile.
+    merging_into: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,6 +64,7 @@ pub(super) async fn status(State(pages): State<Pages<RocksEngine>>) -> Json<Stor
         store_id: raftstore.store_id().0,
         version: env!("CARGO_PKG_VERSION"),
         addr: pages.address.to_string(),
+        auto_split: pages.auto_split.as_str(),
         regions: raftstore.regions().iter().map(region).collect(),
     })
 }
@@ -80,6 +89,9 @@ fn region(status: &RegionStatus) -> RegionOnStore {
         committed_index: status.committed_index,
         last_index: status.last_index,
         lease_ms: status.lease_ms,
+        approximate_bytes: status.size.map(|size| size.bytes),
+        approximate_records: status.size.map(|size| size.records),
+        merging_into: status.merging_into.map(|region| region.0),
     }
 }
 

@@ -22,10 +22,10 @@
 //! | [`message`], [`mailboxes`] | what a raft loop is told; its mailbox, and which one |
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
-//! | [`image`] | a region's data on its way to a peer that lags too far: `source`, `chunk`, `sink` |
+//! | [`image`] | a region's data on its way to a peer that lags too far: `head`, `source`, `chunk`, `sink` |
 //! | [`merge`] | two regions become one: the steps, and what travels between them; `fit`, `fate` |
 //! | `admission` | which replicas a store may come to hold |
-//! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images`, `merges` |
+//! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images`, `merges`, `liveness` |
 //! | `apply/action.rs` | what the apply loop does beside writing batches, and a start does again |
 //! | [`round`] | a round's effects, as data |
 //! | [`raft_loop`], [`apply`] | the two threads; `apply/run.rs` is the second one's loop |
@@ -35,6 +35,7 @@
 //! | [`bootstrap`](bootstrap()), [`open`](open()) | a directory's first day; bringing a store up |
 //! | [`inbox`] | where the network leaves messages |
 //! | [`region`], [`config`], [`error`], [`time`], [`metrics`] | what the others speak in |
+//! | `safe_point` | [`SafePoint`]: below it data may be missing; it only rises |
 //! | [`digest`](digest()) | one number for a replica's bytes |
 //!
 //! Invariants, each asserted where it is kept: a message leaves only after the sync it depends on (`raft_loop`); data
@@ -69,6 +70,7 @@ pub mod raft_loop;
 pub mod records;
 pub mod region;
 pub mod round;
+mod safe_point;
 pub mod store;
 pub mod time;
 
@@ -85,4 +87,5 @@ pub use message::{Feeding, MemberChange, MembersRequest, NewRegion, PeerProgress
 pub use nokv_transport::{PeerId, RegionId, StoreId};
 pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
+pub use safe_point::SafePoint;
 pub use time::{Clock, MonotonicTime};

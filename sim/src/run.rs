@@ -138,6 +138,7 @@ fn world_options(options: &RunOptions, random: &mut Random) -> WorldOptions {
         entry_bytes_target: if random.chance(500) { 256 << 10 } else { random.index(4_000) + 1 },
         message_bytes_max: if random.chance(500) { 1 << 20 } else { random.between(0, 8_000) },
         inflight_messages_max: if random.chance(500) { 256 } else { random.index(8) + 1 },
+        hibernate_after_ticks: if random.chance(500) { 0 } else { random.index(30) + 1 },
         ..Config::default()
     };
     WorldOptions {

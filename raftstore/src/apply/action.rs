@@ -59,7 +59,8 @@ impl Action {
                 take_in(engine, &region, &arrival)?;
                 let (index, term) = (arrival.apply.applied_index, arrival.apply.applied_term);
                 let region_id = region.region_id();
-                let applied = Applied { region_id, index, term, bytes: 0, changes: vec![Change::Image] };
+                let applied =
+                    Applied { region_id, index, term, bytes: 0, written_index: index, changes: vec![Change::Image] };
                 Some(StoreMessage::Applied(vec![applied]))
             }
             Action::Discard(import) => {

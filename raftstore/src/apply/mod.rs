@@ -21,10 +21,11 @@ use nokv_proto::metapb::Region;
 use nokv_transport::{PeerId, RegionId, StoreId};
 use raft::eraftpb::{Entry, EntryType};
 
-use crate::entry::Payload;
+use crate::entry::{Payload, begins_write};
 use crate::merge::Prepared;
 use crate::message::{StoreMessage, Waiter};
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
+use crate::safe_point::SafePoint;
 use crate::{RegionError, RegionExt, StoreError};
 use change::{apply_split, decode_members, put_members};
 
@@ -90,6 +91,8 @@ pub struct Applied {
     pub term: u64,
     /// Memory of the entries, now free.
     pub bytes: usize,
+    /// The last of them that wrote data; 0 = none.
+    pub written_index: u64,
     /// What entries among them did to the replica itself, in order.
     pub changes: Vec<Change>,
 }
@@ -113,6 +116,7 @@ pub struct ApplyRound {
 #[derive(Debug)]
 pub struct Applier {
     store: StoreId,
+    safe_point: SafePoint,
     replicas: BTreeMap<RegionId, Replica>,
 }
 
@@ -130,9 +134,9 @@ struct Replica {
 }
 
 impl Applier {
-    /// Without replicas, on this store.
-    pub fn new(store: StoreId) -> Self {
-        Self { store, replicas: BTreeMap::new() }
+    /// Without replicas, on this store, whose safe point it raises.
+    pub fn new(store: StoreId, safe_point: SafePoint) -> Self {
+        Self { store, safe_point, replicas: BTreeMap::new() }
     }
 
     /// Adds a replica as it stands on disk.
@@ -183,6 +187,7 @@ impl Applier {
         let before = replica.record;
         let mut in_flight = std::mem::take(&mut task.in_flight).into_iter().peekable();
         let mut changes = Vec::new();
+        let mut written_index = 0;
         for (number, entry) in task.entries.iter().enumerate() {
             if replica.removed {
                 break;
@@ -194,7 +199,10 @@ impl Applier {
                 replica.park(task, changes, round);
                 return Ok(());
             }
-            let refused = replica.apply(entry, &mut round.batch, &mut changes)?;
+            let refused = replica.apply(entry, &self.safe_point, &mut round.batch, &mut changes)?;
+            if begins_write(&entry.data) {
+                written_index = entry.index;
+            }
             while let Some(proposed) = in_flight.next_if(|proposed| proposed.index <= entry.index) {
                 let ours = proposed.index == entry.index && proposed.term == entry.term;
                 let fate = match (&refused, ours) {
@@ -211,7 +219,7 @@ impl Applier {
         let record = if is_planted("applied index in a later batch") { before } else { replica.record };
         record.put(region_id, &mut round.batch);
         let (index, term) = (replica.record.applied_index, replica.record.applied_term);
-        round.applied.push(Applied { region_id, index, term, bytes: task.bytes, changes });
+        round.applied.push(Applied { region_id, index, term, bytes: task.bytes, written_index, changes });
         Ok(())
     }
 }
@@ -222,6 +230,7 @@ impl Replica {
     fn apply(
         &mut self,
         entry: &Entry,
+        safe_point: &SafePoint,
         batch: &mut WriteBatch,
         changes: &mut Vec<Change>,
     ) -> Result<Option<RegionError>, StoreError> {
@@ -265,6 +274,7 @@ impl Replica {
                 (self.record.truncated_index, self.record.truncated_term) = (index, term);
                 changes.push(Change::CutLog { index, term });
             }
+            Payload::SafePoint(number) => safe_point.raise_in(number, self.region.region_id(), batch),
             Payload::Split { epoch, .. } if epoch != self.region.epoch() => refused = Some(self.epoch_not_match()),
             Payload::Split { regions, .. } => {
                 self.region = apply_split(&self.region, regions, batch, changes).ok_or_else(unreadable)?;

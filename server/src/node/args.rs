@@ -2,6 +2,7 @@
 //! Without `--config`, the flags themselves describe a topology.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use nokv_transport::StoreId;
@@ -60,6 +61,10 @@ pub struct ServeArgs {
     /// Raft threads; each owns a share of the regions
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     raft_loops: u16,
+    /// A region that nobody has touched for so long sleeps until somebody does; 0 = never
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    hibernate_after: u32,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -92,6 +97,7 @@ impl ServeArgs {
         options.rocks.block_cache_bytes = mib(self.block_cache_mib);
         options.rocks.write_buffer_bytes = mib(self.write_buffer_mib);
         options.rocks.blob_value_bytes_min = u64::from(self.blob_value_min_kib) << 10;
+        options.raft.hibernate_after_ticks = ticks(self.hibernate_after, options.raft.tick);
         options.raft.raft_loops = usize::from(self.raft_loops);
         Ok(options)
     }
@@ -113,6 +119,12 @@ impl ServeArgs {
         })?;
         Ok(Some(format!("{host}:{port}")))
     }
+}
+
+/// Seconds in ticks; one at least, unless it is 0.
+fn ticks(seconds: u32, tick: Duration) -> usize {
+    let ticks = Duration::from_secs(seconds.into()).as_millis() / tick.as_millis().max(1);
+    usize::try_from(ticks).unwrap_or(usize::MAX).max(usize::from(seconds > 0))
 }
 
 fn mib(count: u32) -> usize {

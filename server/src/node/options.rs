@@ -12,9 +12,13 @@ use nokv_transport::grpc::GrpcOptions;
 use nokv_transport::{RegionId, StoreId};
 
 use super::{NodeError, PeerFlag};
+use crate::collector::CollectorOptions;
 use crate::config::{AddressScope, Topology};
 use crate::executor::ExecutorOptions;
 use crate::region_ids::RegionIds;
+
+/// Ten seconds: longer than the pauses of a region that is in use, and soon enough for the others.
+const HIBERNATE_AFTER_TICKS: usize = 100;
 
 /// What a node needs to know.
 #[derive(Clone, Debug)]
@@ -45,6 +49,8 @@ pub struct NodeOptions {
     pub raft: Config,
     /// The executor's options.
     pub executor: ExecutorOptions,
+    /// Garbage collection's options.
+    pub collector: CollectorOptions,
     /// The network's options.
     pub grpc: GrpcOptions,
 }
@@ -64,8 +70,9 @@ impl NodeOptions {
             ids: None,
             tso: None,
             rocks: RocksOptions::default(),
-            raft: Config { seed: rand::random(), ..Config::default() },
+            raft: Config { seed: rand::random(), hibernate_after_ticks: HIBERNATE_AFTER_TICKS, ..Config::default() },
             executor: ExecutorOptions::default(),
+            collector: CollectorOptions::default(),
             grpc: GrpcOptions::default(),
         }
     }

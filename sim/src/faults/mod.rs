@@ -7,8 +7,10 @@
 //! | `network.rs`, `partitions.rs` | what happens between them |
 //! | `oracle.rs`, `clients.rs` | what happens to those who ask |
 //! | `transfers.rs`, `promises.rs` | leaders that are told to go; voters that are tempted to forget |
+//! | `collections.rs` | the safe point that rises, close behind those who work |
 
 mod clients;
+mod collections;
 mod disks;
 mod kills;
 mod network;
@@ -69,6 +71,9 @@ impl Faults {
         }
         if scenario.pauses {
             tasks.spawn(pauses::come_and_go(world.clone(), random.fork()));
+        }
+        if random.chance(500) {
+            tasks.spawn(collections::raise(world.clone(), random.fork()));
         }
         if scenario.transfers {
             tasks.spawn(transfers::order(world.clone(), random.fork()));

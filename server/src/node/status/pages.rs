@@ -14,6 +14,7 @@ use nokv_transport::grpc::GrpcNetwork;
 use prometheus::Registry;
 use tokio::sync::watch;
 
+use crate::collector::CollectMetrics;
 use crate::executor::Executor;
 use crate::service::Calls;
 
@@ -32,11 +33,13 @@ impl<E: Engine> Pages<E> {
         executor: Executor<E>,
         network: Arc<GrpcNetwork>,
         calls: &Calls,
+        collecting: &CollectMetrics,
         address: SocketAddr,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let registry = Registry::new();
-        let collectors = executor.raftstore().metrics().collectors().into_iter().chain(calls.collectors());
+        let collectors = executor.raftstore().metrics().collectors().into_iter();
+        let collectors = collectors.chain(calls.collectors()).chain(collecting.collectors());
         for collector in collectors {
             registry.register(collector).expect("names and labels are constant and differ from each other");
         }

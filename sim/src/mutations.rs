@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 25] = [
+pub const MUTATIONS: [Mutation; 28] = [
     mutation("send before sync", "raftstore: ready", 2_000),
     mutation("do not sync", "raftstore: ready", 2_000),
     mutation("forget the vote", "raftstore: ready", 2_000),

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use nokv_engine::{Engine, KeyRange};
 use nokv_percolator::{LockInfo, ReadPoint, ScanLock, Timestamp};
-use nokv_raftstore::{RegionView, RequestContext};
+use nokv_raftstore::{RegionExt as _, RegionView, RequestContext};
 
 use super::read::cut;
 use super::{ExecuteError, Executor};

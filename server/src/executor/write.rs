@@ -107,7 +107,7 @@ impl WriteCommand for Prewrite {
 
     fn refused_below(&self, safe_point: Timestamp) -> Option<PrewriteReply> {
         let error = check_at_least(self.start_ts, safe_point).err()?;
-        Some(PrewriteReply { errors: vec![error] })
+        Some(PrewriteReply { errors: vec![error], ..PrewriteReply::default() })
     }
 
     fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<PrewriteReply>> {

@@ -85,6 +85,8 @@ async fn fate(world: &Arc<World>, lock: &LockInfo) -> Option<Timestamp> {
         current_ts: Timestamp::MAX,
         rollback_if_not_exist: true,
         verify_is_primary: false,
+        // One that commits asynchronously may be whole: it is left to those who can ask its other keys.
+        force_sync_commit: false,
     };
     let asked = on(world, &node, move |executor| async move { executor.write(&context, &command).await });
     match asked.await?.ok()?.ok()?.status {

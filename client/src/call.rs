@@ -48,6 +48,8 @@ call!(kvrpcpb::CheckTxnStatusRequest, kvrpcpb::CheckTxnStatusResponse, txn_statu
 call!(kvrpcpb::CheckSecondaryLocksRequest, kvrpcpb::CheckSecondaryLocksResponse, check_secondary_locks);
 call!(kvrpcpb::BatchRollbackRequest, kvrpcpb::BatchRollbackResponse, kv_batch_rollback);
 call!(kvrpcpb::ResolveLockRequest, kvrpcpb::ResolveLockResponse, kv_resolve_lock);
+call!(kvrpcpb::ScanLockRequest, kvrpcpb::ScanLockResponse, kv_scan_lock);
+call!(kvrpcpb::GcRequest, kvrpcpb::GcResponse, kv_gc);
 call!(kvrpcpb::RawGetRequest, kvrpcpb::RawGetResponse, raw_get);
 call!(kvrpcpb::RawPutRequest, kvrpcpb::RawPutResponse, raw_put);
 call!(kvrpcpb::RawDeleteRequest, kvrpcpb::RawDeleteResponse, raw_delete);

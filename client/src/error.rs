@@ -168,6 +168,14 @@ pub enum InvalidInput {
         /// Commit timestamp given.
         commit_ts: Timestamp,
     },
+    /// A safe point has to lie in the past.
+    #[error("the safe point {safe_point} does not lie before the present, {now}")]
+    SafePoint {
+        /// The safe point given.
+        safe_point: Timestamp,
+        /// The present.
+        now: Timestamp,
+    },
     /// A range whose end does not lie after its start.
     #[error("the range ends before it starts")]
     EmptyRange,

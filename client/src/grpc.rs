@@ -176,6 +176,27 @@ macro_rules! forward {
                     answer.map(Response::into_inner).map_err(|status| classify(&status))
                 })
             }
+
+            fn kv_scan_lock<'a>(
+                &'a self,
+                address: &'a str,
+                request: kvrpcpb::ScanLockRequest,
+            ) -> Reply<'a, kvrpcpb::ScanLockResponse> {
+                Box::pin(async move {
+                    let mut client = TikvClient::new(self.channel(address)?)
+                        .max_decoding_message_size(self.options.answer_bytes_max);
+                    let answer = client.kv_scan_lock(Request::new(request)).await;
+                    answer.map(Response::into_inner).map_err(|status| classify(&status))
+                })
+            }
+
+            fn kv_gc<'a>(&'a self, address: &'a str, request: kvrpcpb::GcRequest) -> Reply<'a, kvrpcpb::GcResponse> {
+                Box::pin(async move {
+                    let answer = TikvClient::new(self.channel(address)?).kv_gc(Request::new(request)).await;
+                    answer.map(Response::into_inner).map_err(|status| classify(&status))
+                })
+            }
+
             $(fn $call<'a>(&'a self, address: &'a str, request: $asked) -> Reply<'a, $told> {
                 Box::pin(async move {
                     let pool = self.pool(address)?;

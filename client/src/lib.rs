@@ -33,7 +33,7 @@
 //!
 //! # Map
 //! - Surface: `client` (state, making one), `options`, `error`; `get`, `scan`, `raw`, `autocommit`, `two_phase`,
-//!   `transaction`, `mutation`.
+//!   `transaction`, `mutation`, `collect_garbage` (setting the safe point).
 //! - Seams: `rpc` with `grpc` (a call for each request; `tiny_forms` for stores that know TinyKv only) and `stream_rpc`
 //!   (many on a stream: `stream_link` is what is queued and pending, `stream_drive` keeps it open, `stream_call` words
 //!   it); `oracle` with `network_oracle` (a stream) and `http_oracle`, whose callers share requests in `oracle_queue`;
@@ -68,6 +68,7 @@ mod background;
 mod budget;
 mod call;
 mod client;
+mod collect_garbage;
 mod commit;
 mod directory;
 mod discover;
@@ -104,6 +105,7 @@ mod two_phase;
 
 pub use asking::AskingDirectory;
 pub use client::Client;
+pub use collect_garbage::GarbageReport;
 pub use directory::{DirectoryError, Located, RegionDirectory, StaticDirectory};
 pub use discover::DiscoveringDirectory;
 pub use error::{AbortReason, Error, InvalidInput, Result};

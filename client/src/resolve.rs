@@ -1,7 +1,6 @@
 //! Other transactions' locks: their primary decides. While its owner may still commit the lock is waited for; once it
 //! is committed or rolled back (here, if its time is over) the lock is rolled forward or back.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::budget::{Budget, Wait};
 use crate::client::Client;
+use crate::collect_garbage::by_owner;
 use crate::error::{Error, Result};
 use crate::known_outcomes::TxnOutcome;
 use crate::mutation::PlacedKey;
@@ -51,14 +51,9 @@ impl Client {
     /// # Errors
     /// [`Error::Unavailable`] at the deadline, [`Error::Locked`] if it is reached while an owner is alive.
     pub(crate) async fn resolve(&self, locks: Vec<LockInfo>, budget: &mut Budget) -> Result<Option<Alive>> {
-        let mut by_owner: BTreeMap<(Timestamp, Bytes), Vec<LockInfo>> = BTreeMap::new();
-        for lock in locks {
-            let owner = (Timestamp(lock.lock_version), lock.primary_lock.clone());
-            by_owner.entry(owner).or_default().push(lock);
-        }
         let mut longest: Option<Alive> = None;
         let mut patience = Duration::MAX;
-        for ((owner, primary), locks) in by_owner {
+        for ((owner, primary), locks) in by_owner(locks) {
             let since = budget.since_met(owner);
             match self.status(owner, &primary, &locks, since, budget).await? {
                 TxnStatus::Ended(outcome) => {
@@ -227,7 +222,13 @@ impl Client {
     }
 
     /// Rolls the locks of an ended transaction forward or back, in every region where one was met.
-    async fn finish(&self, owner: Timestamp, outcome: TxnOutcome, locks: &[LockInfo], budget: &Budget) -> Result<()> {
+    pub(crate) async fn finish(
+        &self,
+        owner: Timestamp,
+        outcome: TxnOutcome,
+        locks: &[LockInfo],
+        budget: &Budget,
+    ) -> Result<()> {
         let keys: Vec<PlacedKey> = locks.iter().map(|lock| lock.key.clone().into()).collect();
         let send = |Batch { route, items, mut budget }: Batch<PlacedKey>| async move {
             let named = items.len() <= NAMED_LOCKS_MAX;

@@ -46,6 +46,18 @@ pub trait Rpc: Send + Sync + 'static {
         address: &'a str,
         request: kvrpcpb::ResolveLockRequest,
     ) -> Reply<'a, kvrpcpb::ResolveLockResponse>;
+    /// Lists the locks of old transactions in a region. TinyKv has no such call; TiKV's service has it.
+    fn kv_scan_lock<'a>(
+        &'a self,
+        _address: &'a str,
+        _request: kvrpcpb::ScanLockRequest,
+    ) -> Reply<'a, kvrpcpb::ScanLockResponse> {
+        Box::pin(std::future::ready(Err(RpcError::Unimplemented("KvScanLock".to_owned()))))
+    }
+    /// Tells a region the safe point of garbage collection. As [`Rpc::kv_scan_lock`], a call of TiKV's.
+    fn kv_gc<'a>(&'a self, _address: &'a str, _request: kvrpcpb::GcRequest) -> Reply<'a, kvrpcpb::GcResponse> {
+        Box::pin(std::future::ready(Err(RpcError::Unimplemented("KvGC".to_owned()))))
+    }
     /// Reads one raw key.
     fn raw_get<'a>(&'a self, address: &'a str, request: kvrpcpb::RawGetRequest) -> Reply<'a, kvrpcpb::RawGetResponse>;
     /// Writes one raw key.

@@ -134,6 +134,19 @@ impl Drop for Store {
 macro_rules! stream {
     ($($method:ident: $request:ty => $response:ty;)*) => {
         impl Rpc for StreamRpc {
+            // Seldom, and each on its own.
+            fn kv_scan_lock<'a>(
+                &'a self,
+                address: &'a str,
+                request: kvrpcpb::ScanLockRequest,
+            ) -> Reply<'a, kvrpcpb::ScanLockResponse> {
+                self.unary.kv_scan_lock(address, request)
+            }
+
+            fn kv_gc<'a>(&'a self, address: &'a str, request: kvrpcpb::GcRequest) -> Reply<'a, kvrpcpb::GcResponse> {
+                self.unary.kv_gc(address, request)
+            }
+
             $(fn $method<'a>(&'a self, address: &'a str, request: $request) -> Reply<'a, $response> {
                 Box::pin(async move {
                     let link = self.link(address)?;

@@ -8,7 +8,8 @@
 //! 03 group:u64                         apply state: applied index, truncated index and term
 //! 04 group:u64                         raft state: raft's hard state, opaque here
 //! 05 group:u64 index:u64               log entry, opaque here
-//! 06 … ff                              free
+//! 06 group:u64                         the highest safe point that the region has heard of
+//! 07 … ff                              free
 //! ```
 //!
 //! Region states lie together, so that a start reads all of them without walking over any log. The entries of one
@@ -21,6 +22,7 @@ const REGION_STATE: u8 = 0x02;
 const APPLY_STATE: u8 = 0x03;
 const RAFT_STATE: u8 = 0x04;
 const LOG_ENTRY: u8 = 0x05;
+const SAFE_POINT: u8 = 0x06;
 
 const GROUP_KEY_BYTES: usize = 9;
 const ENTRY_KEY_BYTES: usize = 17;
@@ -52,6 +54,16 @@ pub fn region_of_state_key(key: &[u8]) -> Option<u64> {
 /// The key of the apply state of region `group`.
 pub fn apply_state_key(group: u64) -> [u8; GROUP_KEY_BYTES] {
     group_key(APPLY_STATE, group)
+}
+
+/// The key of the safe point that region `group` has heard of.
+pub fn safe_point_key(group: u64) -> [u8; GROUP_KEY_BYTES] {
+    group_key(SAFE_POINT, group)
+}
+
+/// The keys of all safe points.
+pub const fn safe_point_range() -> KeyRange<'static> {
+    KeyRange::new(&[SAFE_POINT], &[SAFE_POINT + 1])
 }
 
 /// The key of the raft state record of `group`.
@@ -101,6 +113,7 @@ mod tests {
         assert_eq!(region_state_key(0x0102), [2, 0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(apply_state_key(7), [3, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(raft_state_key(7), [4, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(safe_point_key(7), [6, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(log_entry_key(7, 0x0a0b), [5, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 10, 11]);
     }
 
@@ -110,6 +123,8 @@ mod tests {
         for group in [0, 1, 255, 256, u64::MAX] {
             assert!(range.contains(&region_state_key(group)));
             assert!(!range.contains(&apply_state_key(group)));
+            assert!(safe_point_range().contains(&safe_point_key(group)));
+            assert!(!safe_point_range().contains(&log_entry_key(group, u64::MAX)));
             assert!(!range.contains(&log_entry_key(group, 1)));
             assert_eq!(region_of_state_key(&region_state_key(group)), Some(group));
             assert_eq!(region_of_state_key(&apply_state_key(group)), None);

@@ -15,6 +15,15 @@ pub enum KeyError {
     /// again.
     #[error("key \"{}\" is locked by transaction {}", .0.key.escape_ascii(), .0.start_ts)]
     Locked(LockInfo),
+    /// The read, or the transaction, is older than the safe point: what it would have to see may be gone. Begin anew
+    /// at a newer timestamp.
+    #[error("timestamp {ts} is below the safe point {safe_point}: what was there then may be collected already")]
+    BelowSafePoint {
+        /// The read's version, or the transaction's start.
+        ts: Timestamp,
+        /// The safe point.
+        safe_point: Timestamp,
+    },
     /// A transaction committed the key after this one started, or this one was rolled back before. Start over at a
     /// newer timestamp.
     #[error(

@@ -28,6 +28,7 @@
 //! | `commands/` | the commands, one file each |
 //! | `versions.rs` | reading one key's records: what is visible, what became of a transaction |
 //! | `effects.rs` | writing them: claim, commit, roll back |
+//! | `garbage.rs` | which records of a key nobody needs any more |
 //! | `lock_walk.rs` | walking a range's locks, a bounded number at a time |
 //! | `outcome.rs`, `key_error.rs`, `error.rs` | what comes out: effects, answers, failures |
 //! | `latches/` | who may read and then write which keys |
@@ -36,8 +37,8 @@
 //! # Invariants
 //! 1. A commit lies above its transaction's start. (Checked by [`Commit`] and [`ResolveLock`].)
 //! 2. On one key a transaction is committed, or rolled back, or neither; never both, and never differently later.
-//! 3. A rollback mark forbids its transaction's prewrite for ever. No mark is ever dropped or collapsed, and where one
-//!    falls on another transaction's commit, that record carries both.
+//! 3. A rollback mark forbids its transaction's prewrite for ever. None is collapsed, and where one falls on another
+//!    transaction's commit, that record carries both. It goes only below the safe point, where no prewrite is let in.
 //! 4. A value in `Cf::Default` belongs to exactly one lock or put record.
 //! 5. A command that refuses writes nothing at all; one that comes twice changes nothing the second time.
 //! 6. Rollback marks and Lock records hide nothing from a reader.
@@ -51,8 +52,8 @@
 //! `tests/scripts` shows each rule as a trace; `tests/model` holds all commands against a naive map of versions.
 //!
 //! # Deliberately absent
-//! Pessimistic locks and garbage collection: their places in the record formats are kept, and until a version fills
-//! them such a record is refused. Raw keys: they are no transaction's business.
+//! Pessimistic locks: their places in the record formats are kept, and until a version fills them such a record is
+//! refused. Raw keys: they are no transaction's business.
 //! Checks of region, epoch and range, and bounds on the number of keys: the caller's.
 
 mod announcements;
@@ -60,6 +61,7 @@ mod commands;
 mod effects;
 mod error;
 mod field_codec;
+mod garbage;
 mod key;
 mod key_error;
 mod latches;
@@ -75,6 +77,7 @@ mod write_record;
 pub use announcements::{Announcement, Announcements, Blocked};
 pub use commands::*;
 pub use error::{Error, Result};
+pub use garbage::{Judge, Verdict};
 pub use key::Key;
 pub use key_error::{ConflictReason, KeyError, Reply};
 pub use latches::{Acquire, LatchGuard, Latches};

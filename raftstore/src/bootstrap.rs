@@ -1,7 +1,7 @@
 //! A directory's first day: it is given its store's identity and its share of the topology, in one synced write.
 //! On every later day the directory is held against what it is started with, and refused if they do not fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nokv_engine::{Cf, Cursor as _, Engine, LogBatch, LogOp, RaftLog, ReadView as _, raft_keys};
 use nokv_proto::metapb::Region;
@@ -89,7 +89,8 @@ fn check_fits(kept: &BTreeMap<RegionId, RegionRecord>, wanted: &[&Region], store
             return mismatch(format!("region {} has another range or other members", region.id));
         }
     }
-    let known = |id: &RegionId| wanted.iter().any(|region| region.region_id() == *id);
+    let wanted: BTreeSet<RegionId> = wanted.iter().map(|region| region.region_id()).collect();
+    let known = |id: &RegionId| wanted.contains(id);
     // What was removed before it had anything knows no epoch.
     let first_epoch = |record: &RegionRecord| {
         let epoch = record.region.epoch();

@@ -57,6 +57,9 @@ pub struct Config {
     pub images_receiving_max: usize,
     /// Size of an image's chunk in bytes (one record may exceed it). Default 512 KiB.
     pub image_chunk_bytes: usize,
+    /// Ticks in which nobody touched a region after which it goes to sleep: it ticks and heart-beats no more until
+    /// somebody does. 0 = never. Default 0; a node has its own.
+    pub hibernate_after_ticks: usize,
     /// Raft loops (threads); each owns the regions whose id falls to it. Default 1.
     pub raft_loops: usize,
 }
@@ -87,6 +90,7 @@ impl Default for Config {
             image_age_max: Duration::from_secs(60),
             images_receiving_max: 4,
             image_chunk_bytes: 512 << 10,
+            hibernate_after_ticks: 0,
             raft_loops: 1,
         }
     }
@@ -103,6 +107,12 @@ impl Config {
         }
         let ticks = u32::try_from(self.election_ticks_min.saturating_sub(1)).unwrap_or(u32::MAX);
         self.tick.saturating_mul(ticks).mul_f64(0.9)
+    }
+
+    /// Ticks without a word from another store after which the sleeping regions that it led wake up: two words may be
+    /// lost, and it is before their election timeout.
+    pub fn silent_ticks_max(&self) -> usize {
+        (2 * self.heartbeat_ticks + 1).min(self.election_ticks_min.saturating_sub(1)).max(1)
     }
 
     /// How long a freshly started store grants nobody a vote: it may have promised a leader's lease just before it

@@ -13,6 +13,7 @@ const KIND_SPLIT: u8 = 3;
 const KIND_PREPARE_MERGE: u8 = 4;
 const KIND_COMMIT_MERGE: u8 = 5;
 const KIND_ROLLBACK_MERGE: u8 = 6;
+const KIND_SAFE_POINT: u8 = 16;
 
 /// Bytes before the write batch in an entry of that kind.
 pub const WRITE_HEADER_BYTES: usize = 17;
@@ -64,6 +65,8 @@ pub enum Payload<'a> {
         /// The entry that prepared it.
         commit: u64,
     },
+    /// The safe point is this, or higher.
+    SafePoint(u64),
 }
 
 impl<'a> Payload<'a> {
@@ -103,6 +106,10 @@ impl<'a> Payload<'a> {
                 let commit = data.try_get_u64_le().ok()?;
                 data.is_empty().then_some(Payload::RollbackMerge { commit })
             }
+            KIND_SAFE_POINT => {
+                let number = data.try_get_u64_le().ok()?;
+                data.is_empty().then_some(Payload::SafePoint(number))
+            }
             _ => None,
         }
     }
@@ -112,6 +119,11 @@ impl<'a> Payload<'a> {
 pub fn begin_write(data: &mut Vec<u8>, epoch: RegionEpoch) {
     data.put_u8(KIND_WRITE);
     put_epoch(data, epoch);
+}
+
+/// Whether an entry of this data writes data of the region.
+pub fn begins_write(data: &[u8]) -> bool {
+    data.first() == Some(&KIND_WRITE)
 }
 
 /// The data of a splitting entry.
@@ -193,6 +205,13 @@ pub fn cut_log(index: u64, term: u64) -> Vec<u8> {
     data
 }
 
+/// The data of an entry that raises the safe point.
+pub fn raise_safe_point(number: u64) -> Vec<u8> {
+    let mut data = vec![KIND_SAFE_POINT];
+    data.put_u64_le(number);
+    data
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +225,8 @@ mod tests {
         data.extend_from_slice(b"batch");
         assert_eq!(Payload::decode(&data), Some(Payload::Write { epoch, batch: b"batch" }));
         assert_eq!(Payload::decode(&cut_log(7, 2)), Some(Payload::CutLog { index: 7, term: 2 }));
+        assert_eq!(Payload::decode(&raise_safe_point(77)), Some(Payload::SafePoint(77)));
+        assert_eq!(Payload::decode(&raise_safe_point(77)[..8]), None);
         assert_eq!(Payload::decode(&[]), Some(Payload::Empty));
         let regions = vec![Region { id: 1, ..Default::default() }, Region { id: 2, ..Default::default() }];
         let data = split(epoch, &regions);

@@ -17,6 +17,7 @@ use parking_lot::RwLock;
 
 use crate::admission::Admissions;
 use crate::region_size::{RegionSize, SizeGauge};
+use crate::safe_point::SafePoint;
 use crate::{MonotonicTime, RegionError, RegionExt};
 
 /// Neighbours that a client with an older region is told of at once.
@@ -74,7 +75,9 @@ pub struct Gate {
     known_since: (AtomicU64, AtomicU64),
     crowded: AtomicBool,
     size: SizeGauge,
+    asleep: AtomicBool,
     applied: AtomicU64,
+    written: AtomicU64,
     committed: AtomicU64,
     last: AtomicU64,
 }
@@ -92,7 +95,9 @@ impl Gate {
             known_since: (AtomicU64::new(epoch.version), AtomicU64::new(epoch.conf_ver)),
             crowded: AtomicBool::new(false),
             size: SizeGauge::default(),
+            asleep: AtomicBool::new(false),
             applied: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             committed: AtomicU64::new(0),
             last: AtomicU64::new(0),
         }
@@ -179,15 +184,27 @@ impl Gate {
         self.last.store(last, Ordering::Relaxed);
     }
 
+    /// Publishes whether the region sleeps here, for status pages.
+    pub fn set_asleep(&self, asleep: bool) {
+        self.asleep.store(asleep, Ordering::Relaxed);
+    }
+
+    /// Publishes which entry wrote data last, as far as is known; 0 adds nothing.
+    pub fn set_written(&self, index: u64) {
+        self.written.fetch_max(index, Ordering::Relaxed);
+    }
+
     /// What status pages show.
     pub fn status(&self, now: MonotonicTime) -> RegionStatus {
         let state = self.state.load_full();
         RegionStatus {
             applied_index: self.applied.load(Ordering::Relaxed),
+            written_index: self.written.load(Ordering::Relaxed),
             committed_index: self.committed.load(Ordering::Relaxed),
             last_index: self.last.load(Ordering::Relaxed),
             size: self.size.get(),
             merging_into: self.merging_into(),
+            is_asleep: self.asleep.load(Ordering::Relaxed),
             lease_ms: u64::try_from(self.lease_until().since(now).as_millis()).unwrap_or(0),
             state,
         }
@@ -201,10 +218,14 @@ pub struct RegionStatus {
     pub state: Arc<GateState>,
     /// Last entry applied.
     pub applied_index: u64,
+    /// The last entry among these that wrote data, since this process began; 0 = none.
+    pub written_index: u64,
     /// Last entry known to be committed.
     pub committed_index: u64,
     /// Last entry of the log.
     pub last_index: u64,
+    /// Whether it sleeps here: nobody has touched it for long.
+    pub is_asleep: bool,
     /// Milliseconds of lease left; 0 if none is held.
     pub lease_ms: u64,
     /// About how large it is, if anybody looked.
@@ -217,6 +238,7 @@ pub struct RegionStatus {
 #[derive(Debug)]
 pub struct Gates {
     store: StoreId,
+    safe_point: SafePoint,
     table: RwLock<Table>,
 }
 
@@ -230,7 +252,17 @@ pub(crate) struct Table {
 impl Gates {
     /// No region yet.
     pub fn new(store: StoreId) -> Self {
-        Self { store, table: RwLock::default() }
+        Self::with_safe_point(store, SafePoint::default())
+    }
+
+    /// No region yet, on a store that has heard of a safe point.
+    pub fn with_safe_point(store: StoreId, safe_point: SafePoint) -> Self {
+        Self { store, safe_point, table: RwLock::default() }
+    }
+
+    /// The store's safe point.
+    pub fn safe_point(&self) -> &SafePoint {
+        &self.safe_point
     }
 
     /// Whose regions these are.

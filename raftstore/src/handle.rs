@@ -250,6 +250,22 @@ impl<E: Engine> Raftstore<E> {
         }
     }
 
+    /// Raises the safe point in the log of a region. Resolves when this store has applied it: then a quorum of the
+    /// region's replicas has it on disk, and no later leader of the region is without it.
+    ///
+    /// # Errors
+    /// [`RegionError::StaleCommand`] = it may or may not happen; every other = it did not.
+    pub async fn raise_safe_point(&self, region: RegionId, number: u64) -> Result<(), RegionError> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        self.mailbox(region).offer(StoreMessage::RaiseSafePoint(region, number, waiter))?;
+        told.await.unwrap_or(Err(RegionError::StaleCommand))
+    }
+
+    /// The store's safe point. To be looked at after a view was taken: what is missing from the view lies below it.
+    pub fn safe_point(&self) -> u64 {
+        self.shared.gates.safe_point().get()
+    }
+
     /// All regions of this store, by id.
     pub fn regions(&self) -> Vec<RegionStatus> {
         let now = self.shared.clock.now();

@@ -9,6 +9,7 @@ use nokv_transport::{ImageSink, Inbox, RegionId, StoreId};
 use crate::image::ImageDoor;
 use crate::mailboxes::Mailboxes;
 use crate::message::StoreMessage;
+use crate::store::is_word;
 
 /// The network's way into a store.
 #[derive(Clone, Debug)]
@@ -25,6 +26,12 @@ impl StoreInbox {
 
 impl Inbox for StoreInbox {
     fn raft_message(&self, message: RaftMessage) {
+        if is_word(&message) {
+            for mailbox in self.mailboxes.all() {
+                let _ = mailbox.offer(StoreMessage::Raft(message.clone()));
+            }
+            return;
+        }
         let mailbox = self.mailboxes.of(RegionId(message.region_id));
         let _ = mailbox.offer(StoreMessage::Raft(message));
     }

@@ -23,10 +23,10 @@
 //! | [`message`], [`mailboxes`], `bell` | what a raft loop is told; its mailbox, and which one; how it sleeps |
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
-//! | [`image`] | a region's data on its way to a peer that lags too far: `source`, `chunk`, `sink` |
+//! | [`image`] | a region's data on its way to a peer that lags too far: `head`, `source`, `chunk`, `sink` |
 //! | [`merge`] | two regions become one: the steps, and what travels between them; `fit`, `fate` |
 //! | `admission` | which replicas a store may come to hold |
-//! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images`, `merges` |
+//! | `store/` | the peers of one loop, a round's three steps; `arrivals`, `changes`, `images`, `merges`, `liveness` |
 //! | `apply/desk.rs` | who applies: the raft loop by itself, or its apply loop |
 //! | `apply/action.rs` | what the apply loop does beside writing batches, and a start does again |
 //! | [`round`] | a round's effects, as data |
@@ -38,6 +38,7 @@
 //! | [`inbox`] | where the network leaves messages |
 //! | [`region`], [`config`], [`error`], [`time`], [`metrics`] | what the others speak in |
 //! | [`region_size`], [`split_keys`] | about how large a region is; where to cut one that is too large |
+//! | `safe_point` | [`SafePoint`]: below it data may be missing; it only rises |
 //! | [`digest`](digest()) | one number for a replica's bytes |
 //!
 //! Invariants, each asserted where it is kept: a message leaves only after the sync it depends on (`raft_loop`); data
@@ -75,6 +76,7 @@ pub mod region;
 pub mod region_size;
 pub mod round;
 pub mod split_keys;
+mod safe_point;
 pub mod store;
 pub mod time;
 
@@ -93,4 +95,5 @@ pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
 pub use region_size::RegionSize;
 pub use split_keys::{Cuts, SizeLimits, find_cuts};
+pub use safe_point::SafePoint;
 pub use time::{Clock, MonotonicTime};

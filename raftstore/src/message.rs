@@ -35,6 +35,8 @@ pub enum StoreMessage {
     Applied(Vec<Applied>),
     /// Split a region.
     Split(SplitRequest, Waiter),
+    /// Raise the safe point, in the log of this region.
+    RaiseSafePoint(RegionId, u64, Waiter),
     /// Change a region's members.
     ChangeMembers(MembersRequest, Waiter),
     /// Merge a region into its neighbour.

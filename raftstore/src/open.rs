@@ -20,6 +20,7 @@ use crate::peer::Peer;
 use crate::peer_context::PeerContext;
 use crate::raft_loop::RaftLoop;
 use crate::records::{ApplyRecord, Liveness, RegionRecord};
+use crate::safe_point::SafePoint;
 use crate::store::Store;
 use crate::{Clock, Config, StoreError};
 
@@ -64,7 +65,7 @@ pub fn open<E: Engine>(
     config.check().map_err(StoreError::Mismatch)?;
     let config = Arc::new(config);
     let now = clock.now();
-    let gates = Arc::new(Gates::new(store));
+    let gates = Arc::new(Gates::with_safe_point(store, SafePoint::load(&engine.view())?));
     let (boxes, receivers): (Vec<_>, Vec<_>) =
         (0..config.raft_loops).map(|_| mailbox(config.mailbox_messages_max)).unzip();
     let mailboxes = Arc::new(Mailboxes::new(gates.clone(), boxes.clone()));
@@ -77,7 +78,7 @@ pub fn open<E: Engine>(
         logger: logger.clone(),
     };
     let mut sets: Vec<(Vec<Peer>, Applier)> = Vec::new();
-    sets.resize_with(config.raft_loops, || (Vec::new(), Applier::new(store)));
+    sets.resize_with(config.raft_loops, || (Vec::new(), Applier::new(store, gates.safe_point().clone())));
     let regions = finish_what_was_begun(&engine, log.as_ref())?;
     let view = engine.view();
     for (id, record) in regions {

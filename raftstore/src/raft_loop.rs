@@ -2,6 +2,7 @@
 //! sends what had to wait for it. Whatever arrives during the sync is the next round: it batches without ever waiting
 //! to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nokv_engine::{Engine, RaftLog};
@@ -105,11 +106,14 @@ impl<E: Engine> RaftLoop<E> {
     }
 
     fn send(&mut self, messages: &mut Vec<(StoreId, RaftMessage)>) {
+        let mut refused = BTreeSet::new();
         for (to, message) in messages.drain(..) {
             if self.network.send(to, message).is_err() {
                 self.metrics.messages_refused.inc();
-                self.store.unreachable(to);
+                refused.insert(to);
             }
         }
+        // Once for each store: it looks at every region.
+        refused.into_iter().for_each(|store| self.store.unreachable(store));
     }
 }

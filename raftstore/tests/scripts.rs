@@ -48,6 +48,7 @@ impl Runner for Script {
         let (to, keep, ms) = (number("to", 0)?, number("keep", 0)?, number("ms", 0)?);
         let (slack, term, lose) = (number("slack", 4096)?, number("term", 0)?, number("lose", 0)?);
         let (max, count, under_way) = (number("max", 65_536)?, number("count", 1)?, number("under-way", 256)?);
+        let sleep = number("sleep", 0)?;
         let mut words = BTreeMap::new();
         while let Some((key, value)) = args.next_key() {
             words.insert(key.to_owned(), value.to_owned());
@@ -59,7 +60,7 @@ impl Runner for Script {
         let word = |key: &str| words.get(key).cloned().unwrap_or_default();
         match command.name.as_str() {
             "cluster" => {
-                self.begin(if to == 0 { 3 } else { to }, words.get("split"), [slack, max, under_way]);
+                self.begin(if to == 0 { 3 } else { to }, words.get("split"), [slack, max, under_way, sleep]);
                 Ok(String::new())
             }
             "elect" => Ok(format!("store {} leads region {region}\n", self.cluster().elect(region))),
@@ -109,14 +110,16 @@ impl Runner for Script {
 
 impl Script {
     /// A cluster of `stores` stores, with two regions if there is a key to split at, else with one.
-    fn begin(&mut self, stores: u64, split: Option<&String>, entries: [u64; 3]) {
-        let [log_entries_slack, log_entries_max, entries_under_way_max] = entries;
+    /// The log may keep `slack` applied entries and have `max` in all, of which some may be under way; regions sleep
+    /// after `sleep` ticks, if not 0.
+    fn begin(&mut self, stores: u64, split: Option<&String>, [slack, max, under_way, sleep]: [u64; 4]) {
         let config = Config {
             seed: 7,
             image_chunk_bytes: 64,
-            log_entries_slack,
-            log_entries_max,
-            entries_under_way_max,
+            log_entries_slack: slack,
+            log_entries_max: max,
+            entries_under_way_max: under_way,
+            hibernate_after_ticks: usize::try_from(sleep).unwrap_or(usize::MAX),
             ..Config::default()
         };
         let splits: Vec<&[u8]> = split.into_iter().map(String::as_bytes).collect();
@@ -212,8 +215,22 @@ impl Script {
                 Some((first, last)) => format!("entries {first} to {last}\n"),
                 None => "no entries\n".to_owned(),
             }),
+            "safe-point" => self.safe_point(store, region, to),
+            "safe-points" => self.safe_points(),
             _ => Err(format!("unknown command {name}").into()),
         }
+    }
+
+    /// Raises the safe point in a region's log.
+    fn safe_point(&mut self, store: u64, region: u64, to: u64) -> Result<String, Box<dyn Error>> {
+        let told = self.cluster().node(store).raise_safe_point(region, to);
+        self.writes.insert(format!("safe point {to} in region {region} at {store}"), told);
+        self.outcomes()
+    }
+
+    fn safe_points(&mut self) -> Result<String, Box<dyn Error>> {
+        let shown = self.cluster().up().map(|node| format!("store {}: {}", node.store, node.handle.safe_point()));
+        Ok(shown.collect::<Vec<_>>().join(", ") + "\n")
     }
 
     /// Runs until the store begins to send an image.
@@ -413,13 +430,14 @@ impl Script {
             let leader = status.state.leader.map_or("nobody".to_owned(), |peer| peer.store_id.to_string());
             writeln!(
                 out,
-                "store {}: {role} term={} leader={leader} applied={} committed={} last={} lease={}",
+                "store {}: {role} term={} leader={leader} applied={} committed={} last={} lease={}{}",
                 node.store,
                 status.state.term,
                 status.applied_index,
                 status.committed_index,
                 status.last_index,
                 if status.lease_ms == 0 { "none" } else { "held" },
+                if status.is_asleep { ", asleep" } else { "" },
             )?;
         }
         Ok(out)

@@ -11,6 +11,7 @@
 //! * `node/`: one store as a process; `service/`: its gRPC side; `executor/`: where the two cores meet.
 //! * `auto_split/`: regions that grow too large are split by themselves.
 //! * `admin/`: what is done to regions on request; `region_ids.rs`: ids that were never used before.
+//! * `collector/`: garbage collection by itself, a turn at a time.
 //! * `config/`: the topology file, read and checked in one go.
 //! * `tso/`: timestamps that never go back; the allocator in it is pure.
 //! * `key_text.rs`, `value_text.rs`: keys and values as people write them, the same in every tool.
@@ -24,6 +25,7 @@
 pub mod admin;
 pub mod auto_split;
 pub mod cli;
+pub mod collector;
 pub mod config;
 pub mod executor;
 pub mod key_text;

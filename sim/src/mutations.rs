@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 34] = [
+pub const MUTATIONS: [Mutation; 37] = [
     mutation("send before sync", "raftstore: ready", 40),
     mutation("do not sync", "raftstore: ready", 10),
     mutation("forget the vote", "raftstore: ready", 60),
@@ -50,6 +50,9 @@ pub const MUTATIONS: [Mutation; 34] = [
     mutation("commit what was rolled back", "percolator: commit", 60),
     mutation("overlook the primary's commit", "percolator: status", 60),
     mutation("commit whatever is locked", "percolator: commit", 80),
+    mutation("collect what the safe point sees", "percolator: garbage", 2_000),
+    mutation("collect a deletion before what it hides", "percolator: collect", 2_000),
+    mutation("read below the safe point", "server: executor", 2_000),
     mutation("release latches before the write is applied", "server: executor", 40),
     mutation("reads do not raise max_ts", "percolator: announcements", 2_000),
     mutation("hide announced locks", "percolator: announcements", 2_000),

@@ -150,6 +150,7 @@ fn world_options(options: &RunOptions, random: &mut Random) -> WorldOptions {
         message_bytes_max: if random.chance(500) { 1 << 20 } else { random.between(0, 8_000) },
         entries_under_way_max: if random.chance(500) { 256 } else { random.between(1, 4) },
         inflight_messages_max: if random.chance(500) { 256 } else { random.index(8) + 1 },
+        hibernate_after_ticks: if random.chance(500) { 0 } else { random.index(30) + 1 },
         ..Config::default()
     };
     // What came later has streams of its own, so that older runs stay as they were.

@@ -12,7 +12,7 @@ use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_raftstore::apply::{Applier, ApplyRound, ApplyTask, CommittedEntries};
 use nokv_raftstore::entry::begin_write;
 use nokv_raftstore::records::ApplyRecord;
-use nokv_raftstore::{RegionExt as _, StoreId};
+use nokv_raftstore::{RegionExt as _, SafePoint, StoreId};
 use raft::eraftpb::Entry;
 
 use crate::measure;
@@ -50,7 +50,7 @@ fn apply(criterion: &mut Criterion, engine: &RocksEngine) {
     });
     for count in TOGETHER {
         for write in [false, true] {
-            let mut applier = Applier::new(StoreId(1));
+            let mut applier = Applier::new(StoreId(1), SafePoint::default());
             let record = ApplyRecord { applied_index: 5, applied_term: 5, truncated_index: 5, truncated_term: 5 };
             applier.insert(region.clone(), record);
             let (mut next, data) = (6, entry_data());

@@ -20,6 +20,16 @@ impl RocksEngine {
         flushed.map_err(|error| self.shared.failure.remember(from_rocks(error)))
     }
 
+    /// Writes the write buffer of `cf` out, and waits for it.
+    ///
+    /// # Errors
+    /// As [`RocksEngine::flush`].
+    pub fn flush_cf(&self, cf: Cf) -> Result<()> {
+        self.shared.failure.check()?;
+        let flushed = self.shared.db.flush_cf_opt(self.shared.family(cf), &FlushOptions::default());
+        flushed.map_err(|error| self.shared.failure.remember(from_rocks(error)))
+    }
+
     /// Compacts the keys of `cf` in `range`, and waits for it: minutes of I/O for a big range.
     pub fn compact(&self, cf: Cf, range: KeyRange<'_>) {
         let start = (!range.start.is_empty()).then_some(range.start);

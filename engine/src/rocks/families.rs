@@ -12,6 +12,12 @@ use crate::Cf;
 /// Write buffers of one column family, the one being filled included; beyond it, writes wait for the flush.
 const WRITE_BUFFERS_MAX: i32 = 4;
 
+/// A table in which so many of so many keys in a row, or this share of all, are deletions, is compacted by itself: they
+/// are in the way of every scan, and what they delete takes space.
+const DELETIONS_WINDOW: usize = 4_096;
+const DELETIONS_MAX: usize = 2_048;
+const DELETIONS_SHARE_MAX: f64 = 0.5;
+
 /// RocksDB's own log of what it does (file `LOG`): files kept, and bytes of each.
 const INFO_LOG_FILES: usize = 4;
 const INFO_LOG_BYTES_MAX: usize = 8 << 20;
@@ -52,6 +58,9 @@ pub(super) fn family_options(cf: Cf, options: &RocksOptions, cache: &Cache) -> O
     family.set_level_compaction_dynamic_level_bytes(true);
     set_compression(cf, &mut family);
     set_blobs(cf, options, &mut family);
+    if Cf::DATA.contains(&cf) {
+        family.add_compact_on_deletion_collector_factory(DELETIONS_WINDOW, DELETIONS_MAX, DELETIONS_SHARE_MAX);
+    }
 
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);

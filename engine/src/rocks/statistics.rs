@@ -94,6 +94,14 @@ impl RocksEngine {
         self.shared.db.property_value_cf(self.shared.family(cf), name).map_err(from_rocks)
     }
 
+    /// Deletions of `cf` in the write buffer that is being filled: they free nothing before they are in a table.
+    ///
+    /// # Errors
+    /// None in practice; RocksDB's interface allows for one.
+    pub fn deletions_in_write_buffer(&self, cf: Cf) -> Result<u64> {
+        self.property(cf, properties::NUM_DELETES_ACTIVE_MEM_TABLE)
+    }
+
     /// About how many bytes on disk the keys in `range` take, compressed, in tables only: what still is in the write
     /// buffers, and the values in blob files, are not counted.
     pub fn approximate_range_bytes(&self, cf: Cf, range: KeyRange<'_>) -> u64 {

@@ -10,6 +10,7 @@
 //! | `check_txn_status.rs`, `txn_heart_beat.rs` | what became of it, asked at its primary; giving it more time |
 //! | `check_secondary_locks.rs` | whether it holds all its locks, where that decides |
 //! | `resolve_lock.rs`, `scan_lock.rs` | ending the locks that it left; listing old ones |
+//! | `collect.rs` | removing what nobody needs any more |
 //! | `mvcc_by_key.rs` | everything that is stored of one key |
 
 mod batch_get;
@@ -17,6 +18,7 @@ mod batch_rollback;
 mod check_secondary_locks;
 mod check_txn_status;
 mod cleanup;
+mod collect;
 mod commit;
 mod get;
 mod mvcc_by_key;
@@ -32,6 +34,7 @@ pub use batch_rollback::BatchRollback;
 pub use check_secondary_locks::{CheckSecondaryLocks, SecondaryLocks};
 pub use check_txn_status::{CheckTxnStatus, CheckTxnStatusReply, StatusAction, TxnStatus};
 pub use cleanup::Cleanup;
+pub use collect::{Collect, CollectPosition, CollectReply};
 pub use commit::Commit;
 pub use get::Get;
 pub use mvcc_by_key::{MvccByKey, MvccInfo, MvccWrite};

@@ -55,6 +55,11 @@ enum Step {
         commit_ts: Timestamp,
         limit: usize,
     },
+    Collect {
+        safe_point: Timestamp,
+        records_max: usize,
+        batch_bytes_max: usize,
+    },
     Read {
         read: ReadPoint,
         from: usize,
@@ -175,6 +180,10 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         2 => (proptest::option::of(some_keys()), start_ts(), or_zero(any_ts()), 1usize..4)
             .prop_map(|(keys, start_ts, commit_ts, limit)| Step::Resolve { keys, start_ts, commit_ts, limit }),
+        1 => (any_ts(), 1usize..6, 1usize..200)
+            .prop_map(|(safe_point, records_max, batch_bytes_max)| {
+                Step::Collect { safe_point, records_max, batch_bytes_max }
+            }),
         4 => (read_point(), 0usize..5, 0usize..5, 0usize..5, any_ts())
             .prop_map(|(read, from, to, limit, max_ts)| Step::Read { read, from, to, limit, max_ts }),
     ]
@@ -318,6 +327,48 @@ impl Twins {
         assert_eq!(pairs, expected);
     }
 
+    /// Collects in turns, and holds what every reader at the safe point or above sees against what it saw before.
+    fn collect(&mut self, safe_point: Timestamp, records_max: usize, batch_bytes_max: usize) {
+        let seen = |engine: &MemoryEngine| -> Vec<ScanReply> {
+            let moments = (0..10).flat_map(|ms| (0..4).map(move |logical| Timestamp::compose(ms, logical)));
+            let versions = moments.filter(|ts| *ts >= safe_point).chain([Timestamp::MAX]);
+            let read = |isolation| move |version| ReadPoint { version, isolation, ..ReadPoint::default() };
+            let points =
+                versions.clone().map(read(Isolation::Snapshot)).chain(versions.map(read(Isolation::ReadCommitted)));
+            let all =
+                |read| Scan { range: KeyRange::ALL, read, limit: 100, bytes_max: 0, key_only: false, reverse: false };
+            points.map(|read| all(read).execute(&engine.view()).unwrap()).collect()
+        };
+        let before = seen(&self.engine);
+        let mut command = Collect {
+            range: KeyRange::ALL,
+            safe_point,
+            position: CollectPosition::default(),
+            records_max,
+            batch_bytes_max,
+        };
+        let mut quiet_up_to = Timestamp::MAX;
+        loop {
+            let reply = self.apply(command.execute(&self.engine.view()).unwrap());
+            quiet_up_to = quiet_up_to.min(reply.quiet_up_to);
+            assert_eq!(seen(&self.engine), before, "a reader at {safe_point} or above lost something on the way");
+            match reply.next {
+                Some(next) => command.position = next,
+                None => break,
+            }
+        }
+        self.model.collect(safe_point);
+        let whole = |safe_point| Collect {
+            range: KeyRange::ALL,
+            safe_point,
+            position: CollectPosition::default(),
+            records_max: usize::MAX,
+            batch_bytes_max: usize::MAX,
+        };
+        let again = whole(safe_point.max(quiet_up_to)).execute(&self.engine.view()).unwrap();
+        assert_eq!(again.reply.removed, 0, "it said that nothing goes up to {quiet_up_to}");
+    }
+
     fn step(&mut self, step: &Step) {
         match step {
             Step::Prewrite(claim) => self.prewrite(claim),
@@ -355,6 +406,9 @@ impl Twins {
             Step::Resolve { keys, start_ts, commit_ts, limit } => {
                 self.resolve(keys.as_ref(), *start_ts, *commit_ts, *limit);
             }
+            Step::Collect { safe_point, records_max, batch_bytes_max } => {
+                self.collect(*safe_point, *records_max, *batch_bytes_max);
+            }
             Step::Read { read, from, to, limit, max_ts } => {
                 self.read(read, *from, *to, *limit);
                 let scan = ScanLock { range: KeyRange::ALL, max_ts: *max_ts, limit: 100 };
@@ -364,13 +418,16 @@ impl Twins {
     }
 
     /// What holds after every step.
-    fn check(&self, before: &Model) {
+    fn check(&self, before: &Model, has_collected: bool) {
         assert_eq!(stored::read(&self.engine), stored::expected(&self.model));
         for (user, versions) in &self.model.versions {
             for (commit_ts, version) in versions {
                 assert!(*commit_ts > version.start_ts, "law 7: a commit is after its start");
                 assert!(!self.model.rolled_back.contains(&(*user, version.start_ts)), "committed and rolled back");
             }
+        }
+        if has_collected {
+            return;
         }
         for (user, versions) in &before.versions {
             for (commit_ts, version) in versions {
@@ -389,7 +446,7 @@ proptest! {
         for step in past.iter().chain(&steps) {
             let before = twins.model.clone();
             twins.step(step);
-            twins.check(&before);
+            twins.check(&before, matches!(step, Step::Collect { .. }));
         }
         for physical_ms in 0..10 {
             for logical in 0..4 {

@@ -113,6 +113,21 @@ impl Model {
         }
     }
 
+    /// Forgets what nobody at `safe_point` or above can tell from its never having been.
+    pub fn collect(&mut self, safe_point: Timestamp) {
+        for versions in self.versions.values_mut() {
+            let changes = versions.range(..=safe_point).rev();
+            let newest = changes.into_iter().find(|(_, version)| version.change != Change::Lock).map(|(at, _)| *at);
+            let is_seen =
+                |at: &Timestamp, version: &Version| Some(*at) == newest && matches!(version.change, Change::Put(_));
+            versions.retain(|at, version| *at >= safe_point || is_seen(at, version));
+        }
+        self.versions.retain(|_, versions| !versions.is_empty());
+        // A mark that lies within a commit's record stays as long as that.
+        let lies_within = |key: UserKey, at: Timestamp| self.versions.get(key).is_some_and(|all| all.contains_key(&at));
+        self.rolled_back.retain(|(key, at)| *at >= safe_point || lies_within(key, *at));
+    }
+
     pub fn get(&self, key: UserKey, read: &ReadPoint) -> Reply<Option<Found>> {
         if let Some(lock) = self.locks.get(key) {
             let may_change_it = lock.start_ts <= read.version && lock.change != Change::Lock;

@@ -45,6 +45,7 @@ impl goldenscript::Runner for Runner {
             "find_locks" => self.find_locks(&mut arguments),
             "resolve" => self.resolve(&mut arguments),
             "scan_lock" => self.scan_lock(&mut arguments),
+            "collect" => self.collect(&mut arguments),
             "mvcc" => self.mvcc(&mut arguments),
             "dump" => self.dump(),
             name => Err(format!("unknown command {name}").into()),
@@ -218,6 +219,33 @@ impl Runner {
         let reply = command.execute(&self.engine.view())?;
         let mut output: String = reply.locks.iter().map(|lock| show::lock_info(lock) + "\n").collect();
         writeln!(output, "{} found{}", reply.locks.len(), show::resume(reply.resume_at.as_ref()))?;
+        Ok(output)
+    }
+
+    /// Collects below a safe point, in turns of `records` looked at and `bytes` of batch.
+    fn collect(&self, arguments: &mut Arguments) -> Output {
+        let safe_point = arguments.timestamp()?;
+        let (from, to) = arguments.range()?;
+        let mut command = Collect {
+            range: KeyRange::new(&from, &to),
+            safe_point,
+            position: CollectPosition::default(),
+            records_max: arguments.number("records", 100)?,
+            batch_bytes_max: arguments.number("bytes", 10_000)?,
+        };
+        let (mut output, mut quiet) = (String::new(), Timestamp::MAX);
+        loop {
+            let outcome = command.execute(&self.engine.view())?;
+            quiet = quiet.min(outcome.reply.quiet_up_to);
+            let next = outcome.reply.next.clone();
+            let turn = |reply: &CollectReply| format!("turn: {} seen, {} removed", reply.seen, reply.removed);
+            output.push_str(&self.apply(outcome, turn)?);
+            match next {
+                Some(next) => command.position = next,
+                None => break,
+            }
+        }
+        writeln!(output, "quiet up to {}", show::ts(quiet))?;
         Ok(output)
     }
 

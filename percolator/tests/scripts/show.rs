@@ -31,6 +31,7 @@ pub fn key_error(error: &KeyError) -> String {
             ts(*conflict_commit_ts),
             text(primary),
         ),
+        KeyError::BelowSafePoint { ts: at, safe_point } => format!("BelowSafePoint {} < {}", ts(*at), ts(*safe_point)),
         KeyError::AlreadyExists { key } => format!("AlreadyExists {}", text(key)),
         KeyError::AssertionFailed { start_ts, key, assertion, existing_start_ts, existing_commit_ts } => format!(
             "AssertionFailed {} {assertion:?} start={} existing={}→{}",
@@ -215,7 +216,7 @@ fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
-fn ts(at: Timestamp) -> String {
+pub fn ts(at: Timestamp) -> String {
     match (at.physical_ms(), at.logical()) {
         _ if at == Timestamp::MAX => "max".into(),
         (0, logical) => logical.to_string(),

@@ -81,6 +81,7 @@ impl Action {
                     index,
                     term,
                     bytes: 0,
+                    written_index: index,
                     changes: vec![Change::Image],
                     written: RegionSize::default(),
                 };

@@ -105,11 +105,13 @@ impl Replica {
         let source = source.expect("the caller has just added the source that it awaits");
         self.record.put(region_id, &mut round.batch);
         let (index, term) = (self.record.applied_index, self.record.applied_term);
+        // Among the entries before may be writes.
         round.applied.push(Applied {
             region_id,
             index,
             term,
             bytes: 0,
+            written_index: index,
             changes,
             written: std::mem::take(&mut self.written),
         });

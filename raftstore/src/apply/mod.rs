@@ -23,10 +23,11 @@ use nokv_proto::metapb::Region;
 use nokv_transport::{PeerId, RegionId, StoreId};
 use raft::eraftpb::{Entry, EntryType};
 
-use crate::entry::Payload;
+use crate::entry::{Payload, begins_write};
 use crate::merge::Prepared;
 use crate::message::{StoreMessage, Waiter};
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
+use crate::safe_point::SafePoint;
 use crate::{RegionError, RegionExt, RegionSize, StoreError};
 use change::{apply_split, decode_members, put_members};
 
@@ -94,6 +95,8 @@ pub struct Applied {
     pub term: u64,
     /// Memory of the entries, now free.
     pub bytes: usize,
+    /// The last of them that wrote data; 0 = none.
+    pub written_index: u64,
     /// What entries among them did to the replica itself, in order.
     pub changes: Vec<Change>,
     /// What they wrote.
@@ -130,6 +133,7 @@ impl ApplyRound {
 #[derive(Debug)]
 pub struct Applier {
     store: StoreId,
+    safe_point: SafePoint,
     replicas: BTreeMap<RegionId, Replica>,
 }
 
@@ -149,9 +153,9 @@ struct Replica {
 }
 
 impl Applier {
-    /// Without replicas, on this store.
-    pub fn new(store: StoreId) -> Self {
-        Self { store, replicas: BTreeMap::new() }
+    /// Without replicas, on this store, whose safe point it raises.
+    pub fn new(store: StoreId, safe_point: SafePoint) -> Self {
+        Self { store, safe_point, replicas: BTreeMap::new() }
     }
 
     /// Adds a replica as it stands on disk.
@@ -203,6 +207,7 @@ impl Applier {
         let before = replica.record;
         let mut in_flight = std::mem::take(&mut task.in_flight).into_iter().peekable();
         let mut changes = Vec::new();
+        let mut written_index = 0;
         for (number, entry) in task.entries.iter().enumerate() {
             if replica.removed {
                 break;
@@ -214,7 +219,10 @@ impl Applier {
                 replica.park(task, changes, round);
                 return Ok(());
             }
-            let refused = replica.apply(entry, &mut round.batch, &mut changes)?;
+            let refused = replica.apply(entry, &self.safe_point, &mut round.batch, &mut changes)?;
+            if begins_write(&entry.data) {
+                written_index = entry.index;
+            }
             while let Some(proposed) = in_flight.next_if(|proposed| proposed.index <= entry.index) {
                 let ours = proposed.index == entry.index && proposed.term == entry.term;
                 let fate = match (&refused, ours) {
@@ -236,6 +244,7 @@ impl Applier {
             index,
             term,
             bytes: task.bytes,
+            written_index,
             changes,
             written: std::mem::take(&mut replica.written),
         });
@@ -249,6 +258,7 @@ impl Replica {
     fn apply(
         &mut self,
         entry: &Entry,
+        safe_point: &SafePoint,
         batch: &mut WriteBatch,
         changes: &mut Vec<Change>,
     ) -> Result<Option<RegionError>, StoreError> {
@@ -295,6 +305,7 @@ impl Replica {
                 (self.record.truncated_index, self.record.truncated_term) = (index, term);
                 changes.push(Change::CutLog { index, term });
             }
+            Payload::SafePoint(number) => safe_point.raise_in(number, self.region.region_id(), batch),
             Payload::Split { epoch, .. } if epoch != self.region.epoch() => refused = Some(self.epoch_not_match()),
             Payload::Split { regions, .. } => {
                 self.region = apply_split(&self.region, regions, batch, changes).ok_or_else(unreadable)?;

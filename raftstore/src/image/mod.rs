@@ -7,6 +7,7 @@
 //! ```
 
 pub mod chunk;
+mod head;
 mod sink;
 mod source;
 
@@ -16,14 +17,14 @@ use nokv_engine::{Engine, ReadView};
 use nokv_proto::metapb::Region;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{ImageReport, ImageSource, Network, OutgoingImage, PeerId, RegionId, StoreId};
-use prost::Message as _;
 use raft::eraftpb::Snapshot;
 
 use crate::log_storage::conf_state;
 use crate::message::{Mailbox, StoreMessage};
 use crate::records::{ApplyRecord, RegionRecord};
-use crate::{RegionExt, StoreError};
+use crate::{RegionExt, SafePoint, StoreError};
 
+pub use head::ImageHead;
 pub(crate) use sink::EngineDoor;
 pub use sink::ImageDoor;
 use source::ViewContent;
@@ -37,7 +38,7 @@ pub trait ImageContent: Debug + Send + Sync {
 /// An image that is ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Image {
-    /// raft's description: index, term, members, and the region as its data.
+    /// raft's description: index, term, members, and the [`ImageHead`] as its data.
     pub snapshot: Snapshot,
     /// The data.
     pub content: std::sync::Arc<dyn ImageContent>,
@@ -56,14 +57,11 @@ impl Image {
         let metadata = snapshot.mut_metadata();
         (metadata.index, metadata.term) = (apply.applied_index, apply.applied_term);
         metadata.set_conf_state(conf_state(&record.region));
-        snapshot.data = record.region.encode_to_vec().into();
+        // The view has what the region's log said of the safe point before anything went below it.
+        let safe_point = SafePoint::load(&view)?.get();
+        snapshot.data = ImageHead { region: record.region.clone(), safe_point }.encode();
         Ok(Self { snapshot, content: std::sync::Arc::new(ViewContent::new(view, record.region)) })
     }
-}
-
-/// The region that a snapshot is of; `None` if it is not one of ours.
-pub fn region_of(snapshot: &Snapshot) -> Option<Region> {
-    Region::decode(snapshot.data.clone()).ok().filter(|region| region.id != 0 && snapshot.get_metadata().index != 0)
 }
 
 /// An image that raft wants sent.
@@ -100,6 +98,8 @@ pub struct ArrivedImage {
     pub region: Region,
     /// The import's name.
     pub import: String,
+    /// Below it, the data may be missing.
+    pub safe_point: u64,
 }
 
 /// All of a view's range of a region, as a check that nobody reads beyond it.

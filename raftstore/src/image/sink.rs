@@ -16,7 +16,7 @@ use protobuf::Message as _;
 use raft::eraftpb::{Message, MessageType};
 
 use super::chunk::{self, Chunk, Counting, Totals};
-use super::{ArrivedImage, in_region, region_of};
+use super::{ArrivedImage, ImageHead, in_region};
 use crate::RegionExt;
 use crate::mailboxes::Mailboxes;
 use crate::message::StoreMessage;
@@ -61,11 +61,14 @@ impl<E: Engine> EngineDoor<E> {
 impl<E: Engine> ImageDoor for EngineDoor<E> {
     fn begin(&self, message: RaftMessage) -> Result<Box<dyn ImageSink>, String> {
         let raft = Message::parse_from_carllerche_bytes(&message.message).map_err(|error| error.to_string())?;
-        let region = Some(raft.get_snapshot())
+        let head = Some(raft.get_snapshot())
             .filter(|_| raft.get_msg_type() == MessageType::MsgSnapshot)
-            .and_then(region_of)
-            .filter(|region| region.id == message.region_id && region.peer_on(self.store) == message.to_peer.as_ref())
+            .and_then(ImageHead::of)
+            .filter(|ImageHead { region, .. }| {
+                region.id == message.region_id && region.peer_on(self.store) == message.to_peer.as_ref()
+            })
             .ok_or("the message does not announce an image for a peer of this store")?;
+        let ImageHead { region, safe_point } = head;
         let reserved = self.reserve(region.region_id())?;
         let index = raft.get_snapshot().get_metadata().index;
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
@@ -75,6 +78,7 @@ impl<E: Engine> ImageDoor for EngineDoor<E> {
         Ok(Box::new(EngineSink {
             message,
             region,
+            safe_point,
             import,
             importer: Some(importer),
             counting: Counting::default(),
@@ -101,6 +105,7 @@ impl Drop for Reserved {
 struct EngineSink {
     message: RaftMessage,
     region: Region,
+    safe_point: u64,
     import: String,
     importer: Option<Box<dyn Importer>>,
     counting: Counting,
@@ -150,8 +155,9 @@ impl ImageSink for EngineSink {
             return Err("the image is not whole".to_owned());
         }
         importer.finish().map_err(|error| error.to_string())?;
-        let arrived = ArrivedImage { message: self.message, region: self.region, import: self.import };
-        let mailbox = self.mailboxes.of(arrived.region.region_id());
+        let Self { message, region, import, safe_point, mailboxes, .. } = *self;
+        let arrived = ArrivedImage { message, region, import, safe_point };
+        let mailbox = mailboxes.of(arrived.region.region_id());
         mailbox.push(StoreMessage::Image(Box::new(arrived))).map_err(|_| "this node is stopping".to_owned())
     }
 }

@@ -22,6 +22,7 @@ impl Peer {
     pub fn applied(&mut self, report: &Applied) {
         debug_assert!(report.index >= self.applied_index, "apply never goes back");
         (self.applied_index, self.applied_term) = (report.index, report.term);
+        self.gate.set_written(report.written_index);
         self.apply_backlog_bytes = self.apply_backlog_bytes.saturating_sub(report.bytes);
         self.raw.advance_apply_to(report.index);
         self.gate.size().add(report.written);

@@ -171,6 +171,7 @@ impl Peer {
         if !is_planted("restore an image without its record") {
             RegionRecord { liveness, region: image.region.clone() }.put(&mut round.log.data);
         }
+        self.safe_point.raise_in(image.safe_point, image.region.region_id(), &mut round.log.data);
         self.raw.mut_store().reset(snapshot, &mut round.log);
         let hard_state = self.raw.raft.hard_state();
         self.written_term_and_vote = (hard_state.term, hard_state.vote);

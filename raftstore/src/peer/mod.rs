@@ -2,11 +2,12 @@
 //! takes what arrived and the time, and `collect` and `persisted` return what is to be written, sent and applied.
 //!
 //! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `observe` (role or leader changed), `ready` (effects
-//! out), `applied`, `split`, `transfer`, `image`, `members`, `progress`, `leave`; `merge` with `prepare_merge`,
-//! `commit_merge`, `rollback_merge` and `seal`.
+//! out), `applied`, `split`, `transfer`, `image`, `members`, `progress`, `leave`, `safe_point`, `hibernate`; `merge`
+//! with `prepare_merge`, `commit_merge`, `rollback_merge` and `seal`.
 
 mod applied;
 mod commit_merge;
+mod hibernate;
 mod image;
 mod leave;
 mod members;
@@ -18,6 +19,7 @@ mod propose;
 mod read;
 mod ready;
 mod rollback_merge;
+mod safe_point;
 mod seal;
 mod split;
 mod step;
@@ -39,7 +41,7 @@ use crate::log_storage::LogStorage;
 use crate::message::{Proposal, Waiter};
 use crate::peer_context::PeerContext;
 use crate::records::{ApplyRecord, INITIAL_TERM};
-use crate::{Config, MonotonicTime, RegionExt, StoreError};
+use crate::{Config, MonotonicTime, RegionExt, SafePoint, StoreError};
 
 pub use members::farewell;
 pub use ready::is_first_contact;
@@ -101,6 +103,9 @@ pub struct Peer {
     merging: merge::Merging,
     /// Ticks for which an image has waited for others to make room.
     image_waits_ticks: usize,
+    sleep: hibernate::Sleep,
+    /// The store's: an image may raise it.
+    safe_point: SafePoint,
     logger: slog::Logger,
 }
 
@@ -193,6 +198,8 @@ impl Peer {
             dying: None,
             merging: merge::Merging::default(),
             image_waits_ticks: 0,
+            sleep: hibernate::Sleep::default(),
+            safe_point: context.gates.safe_point().clone(),
             logger,
         })
     }

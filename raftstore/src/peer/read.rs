@@ -27,6 +27,13 @@ pub(super) struct Reads {
     counter: u64,
 }
 
+impl Reads {
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.new.is_empty() && !self.renew && self.asked.is_empty() && self.confirmed.is_empty()
+    }
+}
+
 #[derive(Debug)]
 struct Asked {
     counter: u64,
@@ -56,6 +63,11 @@ impl Peer {
     /// Asks for the lease to be renewed with the next round.
     pub fn renew_lease(&mut self) {
         self.reads.renew = self.leads();
+    }
+
+    /// Questions to the quorum so far.
+    pub(super) fn questions(&self) -> u64 {
+        self.reads.counter
     }
 
     /// Asks the quorum on behalf of all reads that wait. Before this leadership's first entry is applied, they wait on.

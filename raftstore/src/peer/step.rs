@@ -39,6 +39,9 @@ impl Peer {
             return Ok(());
         }
         self.check_log_kept(&message)?;
+        if !is_answer(&message) {
+            self.stir();
+        }
         self.meet(envelope);
         self.step_raft(message)
     }
@@ -141,6 +144,11 @@ fn peers_send(kind: MessageType) -> bool {
             | MessageType::MsgHeartbeatResponse
             | MessageType::MsgTimeoutNow
     )
+}
+
+/// Whether a message only answers one that its receiver sent before it fell asleep.
+fn is_answer(message: &Message) -> bool {
+    matches!(message.get_msg_type(), MessageType::MsgHeartbeatResponse | MessageType::MsgAppendResponse)
 }
 
 #[cfg(test)]

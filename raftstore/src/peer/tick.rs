@@ -1,6 +1,8 @@
 //! Time passes: raft's tick, and what must not wait for ever.
 //! Election timeouts are drawn from the seed, in place of raft-rs' own entropy.
 
+use nokv_proto::raft_serverpb::RaftMessage;
+use nokv_transport::StoreId;
 use raft::StateRole;
 
 use super::Peer;
@@ -11,10 +13,14 @@ use crate::{MonotonicTime, StoreError};
 const FORGOTTEN_AFTER_TICKS: usize = 100;
 
 impl Peer {
-    /// One raft tick.
-    pub fn tick(&mut self, now: MonotonicTime) {
+    /// One raft tick, which a peer that sleeps does not notice. Returns whether there may be something to do, and what
+    /// the others are to be told beside Raft.
+    pub fn tick(&mut self, now: MonotonicTime) -> (bool, Vec<(StoreId, RaftMessage)>) {
         if self.dying.is_some() {
-            return;
+            return (true, Vec::new());
+        }
+        if self.tick_asleep() {
+            return (false, Vec::new());
         }
         self.quiet_ticks += 1;
         self.image_waits_ticks += usize::from(self.arrived.is_some());
@@ -28,6 +34,7 @@ impl Peer {
             if self.applied_index == self.raw.raft.raft_log.last_index() { 0 } else { self.config.cache_bytes_max };
         let held_by_all = self.held_by_all();
         self.raw.mut_store().shrink_cache(held_by_all, spare);
+        (true, self.tick_awake())
     }
 
     /// Whether this peer waits for its first image, and nobody has written to it for long: its group may have gone on

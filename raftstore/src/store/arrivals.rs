@@ -2,22 +2,33 @@
 //! one that this store does not have yet and may be given.
 
 use nokv_proto::metapb::{Peer as Member, RegionEpoch};
-use nokv_proto::raft_serverpb::RaftMessage;
+use nokv_proto::raft_serverpb::{ExtraMessageType, RaftMessage};
 use nokv_transport::{PeerId, RegionId, StoreId};
 use protobuf::Message as _;
 use raft::eraftpb::Message;
 
-use super::{EARLY_MESSAGES_MAX, Store};
+use super::{EARLY_MESSAGES_MAX, Store, is_word};
 use crate::peer::{Addressed, Peer, farewell, is_first_contact};
 use crate::{MonotonicTime, StoreError};
 
 impl Store {
     pub(super) fn raft_message(&mut self, message: RaftMessage, now: MonotonicTime) -> Result<(), StoreError> {
+        if is_word(&message) {
+            self.store_spoke(&message);
+            return Ok(());
+        }
+        match message.extra_msg.as_ref().map(|word| word.r#type()) {
+            Some(kind @ (ExtraMessageType::MsgHibernateRequest | ExtraMessageType::MsgHibernateResponse)) => {
+                self.whisper(&message, kind == ExtraMessageType::MsgHibernateRequest);
+                return Ok(());
+            }
+            _ => {}
+        }
         let region = RegionId(message.region_id);
         if self.extra(&message) {
             return Ok(());
         }
-        let Some(peer) = self.wake(region) else {
+        let Some(peer) = self.look_at(region) else {
             return self.message_to_nobody(region, message, now);
         };
         if message.is_tombstone {

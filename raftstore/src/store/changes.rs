@@ -51,7 +51,7 @@ impl Store {
                 Change::Merged { source, region } => self.took_over(source, region),
             }
         }
-        if let Some(peer) = self.wake(report.region_id) {
+        if let Some(peer) = self.look_at(report.region_id) {
             peer.applied(report);
         }
         if offered {

@@ -4,6 +4,7 @@
 mod arrivals;
 mod changes;
 mod images;
+mod liveness;
 mod merges;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +35,10 @@ pub struct Store {
     tasks: Vec<ApplyTask>,
     /// To be sent with the next round: what peers are told that are none any more.
     outbox: Vec<(StoreId, RaftMessage)>,
+    liveness: liveness::Liveness,
 }
+
+pub(crate) use liveness::is_word;
 
 /// Messages kept for regions to come; further ones push out the lowest region's.
 const EARLY_MESSAGES_MAX: usize = 1_024;
@@ -45,7 +49,16 @@ impl Store {
         let dirty = peers.iter().map(Peer::region_id).collect();
         let peers = peers.into_iter().map(|peer| (peer.region_id(), peer)).collect();
         let next_tick = now + context.config.tick;
-        Self { context, peers, dirty, next_tick, early: BTreeMap::new(), tasks: Vec::new(), outbox: Vec::new() }
+        Self {
+            context,
+            peers,
+            dirty,
+            next_tick,
+            early: BTreeMap::new(),
+            tasks: Vec::new(),
+            outbox: Vec::new(),
+            liveness: liveness::Liveness::new(now.0),
+        }
     }
 
     /// When [`Store::tick`] is due.
@@ -74,10 +87,14 @@ impl Store {
             self.next_tick = now + self.context.config.tick;
         }
         for (region, peer) in &mut self.peers {
-            peer.tick(now);
-            self.dirty.insert(*region);
+            let (has_work, words) = peer.tick(now);
+            if has_work {
+                self.dirty.insert(*region);
+            }
+            self.outbox.extend(words);
         }
         self.tick_merges();
+        self.tick_liveness();
         self.drop_forgotten();
     }
 
@@ -110,6 +127,9 @@ impl Store {
             }
             StoreMessage::Split(request, waiter) => {
                 self.with_peer(request.region_id, waiter, |peer, waiter| peer.propose_split(&request, waiter));
+            }
+            StoreMessage::RaiseSafePoint(region, number, waiter) => {
+                self.with_peer(region, waiter, |peer, waiter| peer.propose_safe_point(number, waiter));
             }
             StoreMessage::ChangeMembers(request, waiter) => {
                 self.with_peer(request.region_id, waiter, |peer, waiter| peer.propose_members(&request, waiter));
@@ -218,7 +238,15 @@ impl Store {
         }
     }
 
+    /// The peer of `region`, because of something that it has to do; its sleep is over.
     fn wake(&mut self, region: RegionId) -> Option<&mut Peer> {
+        let peer = self.look_at(region)?;
+        peer.stir();
+        Some(peer)
+    }
+
+    /// The peer of `region`, because of something that may leave it more to do.
+    fn look_at(&mut self, region: RegionId) -> Option<&mut Peer> {
         let peer = self.peers.get_mut(&region)?;
         self.dirty.insert(region);
         Some(peer)

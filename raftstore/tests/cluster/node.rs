@@ -252,6 +252,13 @@ impl Node {
         told
     }
 
+    /// Proposes to raise the safe point.
+    pub fn raise_safe_point(&mut self, region: u64, number: u64) -> Receiver<Result<(), RegionError>> {
+        let (waiter, told) = Waiter::new(Box::new(()));
+        self.send(StoreMessage::RaiseSafePoint(RegionId(region), number, waiter));
+        told
+    }
+
     /// What the store holds of `region`.
     pub fn digest(&self, region: u64) -> Option<RegionDigest> {
         let region = self.find(region)?.state.region.clone();

@@ -9,6 +9,7 @@ use nokv_bench::BenchArgs;
 
 use super::config_command::ConfigArgs;
 use super::exit::EXIT_CODES;
+use super::gc_command::GcArgs;
 use super::read_command::{GetArgs, ScanArgs};
 use super::region_args::RegionArgs;
 use super::regions_command::RegionsArgs;
@@ -48,6 +49,8 @@ pub(super) enum Command {
     Regions(RegionsArgs),
     /// Look at one region, split it, give it other members or another leader
     Region(RegionArgs),
+    /// Set the safe point of garbage collection: old versions below it go
+    Gc(GcArgs),
     /// Measure a cluster, beside another and beside what the machine can do
     Bench(BenchArgs),
 }
@@ -81,6 +84,7 @@ impl Command {
             Command::Txn(args) => args.connect.output.json,
             Command::Regions(args) => args.output.json,
             Command::Region(args) => args.json(),
+            Command::Gc(args) => args.connect.output.json,
             Command::Bench(args) => args.json(),
         }
     }

@@ -11,6 +11,7 @@
 //! * `region_survey.rs`, `regions_command.rs`: who leads what, asked from the stores.
 //! * `region_args.rs`, `region_command.rs`, `region_members.rs`, `region_show.rs`: one region, looked at and changed;
 //!   `cluster_admin.rs`: all stores, asked and ordered.
+//! * `gc_command.rs`: the safe point of garbage collection.
 //! * `bench_command.rs`: the benchmark, which is a crate of its own.
 //! * `table.rs`: tables for people. `signals.rs`: SIGINT and SIGTERM.
 
@@ -21,6 +22,7 @@ mod cluster_admin;
 mod config_command;
 mod connect;
 mod exit;
+mod gc_command;
 mod read_command;
 mod region_args;
 mod region_command;
@@ -67,6 +69,7 @@ pub fn run() -> ExitCode {
         Command::Txn(args) => txn_command::run(&args),
         Command::Regions(args) => regions_command::run(&args),
         Command::Region(args) => region_command::run(&args),
+        Command::Gc(args) => gc_command::run(&args),
         Command::Bench(args) => bench_command::run(args),
     };
     print(outcome, json)

@@ -16,10 +16,13 @@
 //! | `freshness.rs` | whether it is known how far earlier leaders read |
 //! | `resolve_lock.rs` | a whole region's locks of one transaction, in bounded batches |
 //! | `scan_lock.rs` | the locks of old transactions |
+//! | `safe_point.rs` | raising it, and refusing what comes from below it |
+//! | `collect.rs` | a region's garbage, a turn at a time |
+//! | `delete_range.rs` | whole ranges at once |
 //! | `raw.rs` | plain keys |
 //! | `budget.rs` | how much may be under way |
 //! | `error.rs` | why there is no answer |
-//! | `tests/` | `order` of errors, `bounds`, `latches`, `announced`: on one store in memory whose log can be held up |
+//! | `tests/` | `order`, `bounds`, `latches`, `announced`, `collect`: one store in memory whose log can be held up |
 //!
 //! Invariants: latches are held from the view to the applied write, by the proposal itself, so that a request that is
 //! given up releases nothing early; a transactional read tells its version to the announcements before its view; a
@@ -28,12 +31,15 @@
 
 mod admit;
 mod budget;
+mod collect;
+mod delete_range;
 mod error;
 mod freshness;
 mod prewrite;
 mod raw;
 mod read;
 mod resolve_lock;
+mod safe_point;
 mod scan_lock;
 #[cfg(test)]
 mod tests;
@@ -49,6 +55,8 @@ use nokv_percolator::{Announcements, Error as MvccError, Latches};
 use nokv_raftstore::Raftstore;
 
 use self::budget::Budget;
+pub use self::collect::{CollectTurn, Collected};
+pub use self::delete_range::{DoomedRange, RangeKind};
 pub use self::error::ExecuteError;
 use self::freshness::Freshness;
 pub use self::raw::{RawPair, RawRange};

@@ -35,6 +35,9 @@ impl<E: Engine> Executor<E> {
         let latches = self.latch(encoded(&command)).await?;
         let (reply, proposal) = {
             let view = self.view_after_all_reads(context, &command).await?;
+            if let Some(refused) = command.refused_below(self.safe_point()) {
+                return Ok(refused);
+            }
             let announced = match &view {
                 Ok(_) => self.announcements.announce(&command, max_commit_ts),
                 Err(_) => None,

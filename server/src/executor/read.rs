@@ -62,6 +62,9 @@ impl<E: Engine> Executor<E> {
             return Ok(Err(KeyError::Locked(lock)));
         }
         let view = self.view(context, keys).await?;
+        if let Err(error) = self.check_safe_point(command.read.version) {
+            return Ok(Err(error));
+        }
         self.checked(command.execute(&view.view))
     }
 
@@ -69,20 +72,30 @@ impl<E: Engine> Executor<E> {
     ///
     /// # Errors
     /// See [`ExecuteError`].
-    pub async fn batch_get(&self, context: &RequestContext, command: &BatchGet) -> Result<Vec<Pair>, ExecuteError> {
+    pub async fn batch_get(
+        &self,
+        context: &RequestContext,
+        command: &BatchGet,
+    ) -> Result<Reply<Vec<Pair>>, ExecuteError> {
         let keys = || command.keys.iter().map(|key| key.as_encoded());
         self.admit(context, keys())?;
         self.pass(self.checked(self.announcements.before_get(&command.read, keys()))?).await?;
         let view = self.view(context, keys()).await?;
-        self.checked(command.execute(&view.view))
+        if let Err(error) = self.check_safe_point(command.read.version) {
+            return Ok(Err(error));
+        }
+        self.checked(command.execute(&view.view)).map(Ok)
     }
 
     /// Reads a range, cut to the region.
     ///
     /// # Errors
     /// See [`ExecuteError`].
-    pub async fn scan(&self, context: &RequestContext, scan: &RegionScan) -> Result<Vec<Pair>, ExecuteError> {
+    pub async fn scan(&self, context: &RequestContext, scan: &RegionScan) -> Result<Reply<Vec<Pair>>, ExecuteError> {
         let view = self.view_to_scan(context, scan).await?;
+        if let Err(error) = self.check_safe_point(scan.read.version) {
+            return Ok(Err(error));
+        }
         let (mut lower, mut upper) = cut(&scan.lower, &scan.upper, &view.region);
         let mut pairs = Vec::new();
         let mut bytes = 0;
@@ -105,7 +118,7 @@ impl<E: Engine> Executor<E> {
             *(if scan.reverse { &mut upper } else { &mut lower }) = resume_at.into_encoded();
             tokio::task::yield_now().await;
         }
-        Ok(pairs)
+        Ok(Ok(pairs))
     }
 
     /// A view of the region whose announced locks were heeded.
@@ -128,7 +141,7 @@ impl<E: Engine> Executor<E> {
     }
 
     /// Waits until what is in the way is applied or given up.
-    async fn pass(&self, blocked: Vec<Blocked>) -> Result<(), RegionError> {
+    pub(super) async fn pass(&self, blocked: Vec<Blocked>) -> Result<(), RegionError> {
         if blocked.is_empty() {
             return Ok(());
         }

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use nokv_engine::{Engine, KeyRange};
-use nokv_percolator::{LockInfo, ScanLock, Timestamp};
-use nokv_raftstore::RequestContext;
+use nokv_percolator::{LockInfo, ReadPoint, ScanLock, Timestamp};
+use nokv_raftstore::{RegionExt as _, RegionView, RequestContext};
 
 use super::read::cut;
 use super::{ExecuteError, Executor};
@@ -32,9 +32,7 @@ impl<E: Engine> Executor<E> {
         context: &RequestContext,
         locks: &RegionLocks,
     ) -> Result<Vec<LockInfo>, ExecuteError> {
-        let first = (!locks.lower.is_empty()).then_some(locks.lower.as_ref());
-        self.admit(context, first)?;
-        let view = self.view(context, first).await?;
+        let view = self.view_of_locks(context, locks).await?;
         let (mut lower, upper) = cut(&locks.lower, &locks.upper, &view.region);
         let mut found: Vec<LockInfo> = Vec::new();
         let mut bytes = 0;
@@ -52,5 +50,26 @@ impl<E: Engine> Executor<E> {
             tokio::task::yield_now().await;
         }
         Ok(found)
+    }
+
+    /// A view as a read at `max_ts` has it: what chooses its own commit timestamp from now on chooses one above that,
+    /// and what has chosen one below is in the view.
+    async fn view_of_locks(
+        &self,
+        context: &RequestContext,
+        locks: &RegionLocks,
+    ) -> Result<RegionView<E::View>, ExecuteError> {
+        let first = (!locks.lower.is_empty()).then_some(locks.lower.as_ref());
+        let read = ReadPoint::snapshot(locks.max_ts);
+        loop {
+            let admitted = self.admit(context, first)?;
+            let (lower, upper) = cut(&locks.lower, &locks.upper, &admitted.region);
+            self.pass(self.checked(self.announcements.before_scan(&read, KeyRange::new(&lower, &upper)))?).await?;
+            let view = self.view(context, first).await?;
+            // A region that has grown meanwhile has keys that were not looked at: again.
+            if view.epoch().version == admitted.region.epoch().version {
+                return Ok(view);
+            }
+        }
     }
 }

@@ -4,11 +4,12 @@
 use nokv_engine::{Engine, ReadView};
 use nokv_percolator::{
     BatchRollback, CheckSecondaryLocks, CheckTxnStatus, CheckTxnStatusReply, Cleanup, Commit, Key, LatchGuard, Outcome,
-    Prewrite, PrewriteReply, Reply, ResolveLock, SecondaryLocks, TxnHeartBeat,
+    Prewrite, PrewriteReply, Reply, ResolveLock, SecondaryLocks, Timestamp, TxnHeartBeat,
 };
 use nokv_raftstore::{Proposal, RegionError, RequestContext};
 
 use super::budget::Charge;
+use super::safe_point::check_at_least;
 use super::{ExecuteError, Executor};
 
 /// A command that reads keys and may write them.
@@ -22,6 +23,11 @@ pub trait WriteCommand: Send + Sync {
     /// About the memory that it takes, in bytes.
     fn bytes(&self) -> usize {
         self.keys().map(|key| key.as_encoded().len()).sum()
+    }
+
+    /// Its answer, if the safe point forbids it: what it would decide by may be gone.
+    fn refused_below(&self, _safe_point: Timestamp) -> Option<Self::Reply> {
+        None
     }
 
     /// Decides.
@@ -49,6 +55,9 @@ impl<E: Engine> Executor<E> {
         let latches = self.latch(keys()).await?;
         let (reply, proposal) = {
             let view = self.view(context, keys()).await?;
+            if let Some(refused) = command.refused_below(self.safe_point()) {
+                return Ok(refused);
+            }
             let Outcome { batch, reply } = self.checked(command.execute(&view.view))?;
             if batch.is_empty() {
                 return Ok(reply);
@@ -94,6 +103,11 @@ impl WriteCommand for Prewrite {
             m.key.as_encoded().len() + self.primary.len() + m.op.value().map_or(0, bytes::Bytes::len)
         };
         self.mutations.iter().map(mutation).sum()
+    }
+
+    fn refused_below(&self, safe_point: Timestamp) -> Option<PrewriteReply> {
+        let error = check_at_least(self.start_ts, safe_point).err()?;
+        Some(PrewriteReply { errors: vec![error], ..PrewriteReply::default() })
     }
 
     fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<PrewriteReply>> {

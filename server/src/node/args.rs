@@ -2,6 +2,7 @@
 //! Without `--config`, the flags themselves describe a topology.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use nokv_raftstore::SizeLimits;
@@ -67,6 +68,10 @@ pub struct ServeArgs {
     /// A region of about this size is split by itself, into parts of two thirds of it; 0 = none is
     #[arg(long, value_name = "MIB", default_value_t = 144)]
     region_max_mib: u32,
+    /// A region that nobody has touched for so long sleeps until somebody does; 0 = never
+    #[arg(long, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    hibernate_after: u32,
     #[command(flatten)]
     log: LogArgs,
 }
@@ -105,6 +110,7 @@ impl ServeArgs {
         options.rocks.block_cache_bytes = mib(self.block_cache_mib);
         options.rocks.write_buffer_bytes = mib(self.write_buffer_mib);
         options.rocks.blob_value_bytes_min = u64::from(self.blob_value_min_kib) << 10;
+        options.raft.hibernate_after_ticks = ticks(self.hibernate_after, options.raft.tick);
         options.raft.raft_loops = usize::from(self.raft_loops);
         let region_max_bytes = u64::from(self.region_max_mib) << 20;
         options.auto_split.limits = (region_max_bytes > 0).then(|| SizeLimits::of_bytes(region_max_bytes));
@@ -128,6 +134,12 @@ impl ServeArgs {
         })?;
         Ok(Some(format!("{host}:{port}")))
     }
+}
+
+/// Seconds in ticks; one at least, unless it is 0.
+fn ticks(seconds: u32, tick: Duration) -> usize {
+    let ticks = Duration::from_secs(seconds.into()).as_millis() / tick.as_millis().max(1);
+    usize::try_from(ticks).unwrap_or(usize::MAX).max(usize::from(seconds > 0))
 }
 
 fn mib(count: u32) -> usize {

@@ -13,6 +13,7 @@
 //! | `options.rs` | what a node needs to know, from flags and topology file |
 //! | `layout.rs` | which regions a directory holds or is given; whom `--peer` means |
 //! | `start.rs` | bringing a node up; [`Node`] |
+//! | `reclaim.rs` | space of what was deleted comes back |
 //! | `stop.rs` | bringing it down |
 //! | `serve.rs` | both, with a signal in between |
 //! | `boot_clock.rs` | the time that leases rest on |
@@ -31,6 +32,7 @@ mod failure;
 mod layout;
 mod options;
 mod quiet_raft;
+mod reclaim;
 mod serve;
 mod start;
 mod status;

@@ -13,9 +13,13 @@ use nokv_transport::{RegionId, StoreId};
 
 use super::{NodeError, PeerFlag};
 use crate::auto_split::AutoSplitOptions;
+use crate::collector::CollectorOptions;
 use crate::config::{AddressScope, Topology};
 use crate::executor::ExecutorOptions;
 use crate::region_ids::RegionIds;
+
+/// Ten seconds: longer than the pauses of a region that is in use, and soon enough for the others.
+const HIBERNATE_AFTER_TICKS: usize = 100;
 
 /// What a node needs to know.
 #[derive(Clone, Debug)]
@@ -48,6 +52,8 @@ pub struct NodeOptions {
     pub raft: Config,
     /// The executor's options.
     pub executor: ExecutorOptions,
+    /// Garbage collection's options.
+    pub collector: CollectorOptions,
     /// The network's options.
     pub grpc: GrpcOptions,
 }
@@ -68,8 +74,14 @@ impl NodeOptions {
             tso: None,
             auto_split: AutoSplitOptions::default(),
             rocks: RocksOptions::default(),
-            raft: Config { seed: rand::random(), entries_under_way_max: entries_under_way(), ..Config::default() },
+            raft: Config {
+                seed: rand::random(),
+                entries_under_way_max: entries_under_way(),
+                hibernate_after_ticks: HIBERNATE_AFTER_TICKS,
+                ..Config::default()
+            },
             executor: ExecutorOptions::default(),
+            collector: CollectorOptions::default(),
             grpc: GrpcOptions::default(),
         }
     }

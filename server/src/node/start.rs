@@ -14,14 +14,16 @@ use nokv_transport::{AddressBook, Network, StoreId};
 use slog::{Logger, warn};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tonic_health::server::HealthReporter;
 
 use super::quiet_raft::raft_log;
+use super::reclaim::reclaim;
 use super::status::{Pages, StatusServer};
 use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
 use crate::admin::RegionAdmin;
 use crate::auto_split::AutoSplit;
+use crate::collector::{CollectMetrics, Collector};
 use crate::executor::{Executor, OnFailure};
 use crate::service::{Calls, GrpcServer};
 
@@ -39,6 +41,8 @@ pub struct Node {
     pub(super) stopping: watch::Sender<bool>,
     pub(super) serving: JoinHandle<Result<(), tonic::transport::Error>>,
     pub(super) status: Option<JoinHandle<()>>,
+    /// Garbage collection, and space that comes back; given up when the node stops.
+    pub(super) housekeeping: [AbortHandle; 2],
     pub(super) log: Logger,
 }
 
@@ -91,8 +95,15 @@ impl Node {
         }));
         let auto_split = splitter.state();
         tokio::spawn(splitter.run(stopping.subscribe()));
+        let collecting = Arc::new(CollectMetrics::default());
+        let collector = Collector::new(executor.clone(), options.collector, collecting.clone());
+        let housekeeping = [
+            tokio::spawn(collector.run()).abort_handle(),
+            tokio::spawn(reclaim(raftstore.engine().clone(), log.clone())).abort_handle(),
+        ];
         let status = status_listener.map(|listener| {
-            let pages = Pages::new(executor, network.clone(), &calls, address, stopping.subscribe(), auto_split);
+            let pages =
+                Pages::new(executor, network.clone(), &calls, &collecting, address, stopping.subscribe(), auto_split);
             tokio::spawn(StatusServer::new(pages).serve(listener))
         });
         let store = options.store;
@@ -108,6 +119,7 @@ impl Node {
             stopping,
             serving,
             status,
+            housekeeping,
             log,
         })
     }

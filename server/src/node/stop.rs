@@ -1,12 +1,15 @@
 //! Bringing a node down, so that its clients notice as little as possible: health checks are told, leaderships go to
 //! other stores, requests under way end, then the loops, then the disk comes to rest. Every step has its time.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use nokv_engine::RocksEngine;
 use nokv_raftstore::Raftstore;
 use nokv_transport::RegionId;
 use slog::{Logger, info, warn};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tonic_health::ServingStatus;
 
@@ -15,6 +18,8 @@ use crate::service::SERVICE_NAMES;
 
 /// How long leaderships may take to go away.
 const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+/// Leaderships that are given away at once.
+const HAND_OVER_AT_ONCE: usize = 256;
 /// How often it is looked whether they have.
 const HAND_OVER_POLL: Duration = Duration::from_millis(5);
 /// How long requests may take to end.
@@ -37,6 +42,7 @@ impl Node {
         for name in SERVICE_NAMES.into_iter().chain([""]) {
             self.health.set_service_status(name, ServingStatus::NotServing).await;
         }
+        self.housekeeping.iter().for_each(AbortHandle::abort);
         hand_over(&self.raftstore, &self.log).await;
         self.stopping.send_replace(true);
         // Streams from other nodes would never end by themselves.
@@ -65,10 +71,17 @@ impl Node {
 /// Gives every leadership to another store, if there is one that can take it.
 async fn hand_over(raftstore: &Raftstore<RocksEngine>, log: &Logger) {
     let deadline = Instant::now() + HAND_OVER_MAX;
-    let mut begun: Vec<RegionId> = Vec::new();
-    for region in raftstore.led_regions() {
-        match raftstore.transfer_leader(region, None).await {
-            Ok(()) => begun.push(region),
+    let mut begun: BTreeSet<RegionId> = BTreeSet::new();
+    let orders = stream::iter(raftstore.led_regions())
+        .map(async |region| (region, raftstore.transfer_leader(region, None).await))
+        .buffer_unordered(HAND_OVER_AT_ONCE)
+        .take_until(Box::pin(tokio::time::sleep_until(deadline)));
+    let mut orders = std::pin::pin!(orders);
+    while let Some((region, ordered)) = orders.next().await {
+        match ordered {
+            Ok(()) => {
+                begun.insert(region);
+            }
             Err(error) => info!(log, "a leadership stays"; "region" => region.0, "why" => %error),
         }
     }

@@ -107,5 +107,7 @@ calls! {
     kv_check_txn_status "KvCheckTxnStatus", kv_batch_rollback "KvBatchRollback", kv_resolve_lock "KvResolveLock",
     kv_batch_get "KvBatchGet", kv_cleanup "KvCleanup", kv_scan_lock "KvScanLock", kv_txn_heart_beat "KvTxnHeartBeat",
     kv_check_secondary_locks "KvCheckSecondaryLocks",
+    kv_gc "KvGC", kv_delete_range "KvDeleteRange", raw_delete_range "RawDeleteRange",
+    unsafe_destroy_range "UnsafeDestroyRange",
     raw_get "RawGet", raw_put "RawPut", raw_delete "RawDelete", raw_scan "RawScan",
 }

@@ -36,7 +36,10 @@ pub(super) fn to_wire(error: KeyError) -> kvrpcpb::KeyError {
             });
         }
         KeyError::TxnLockNotFound { .. } => out.retryable = text,
-        KeyError::Committed { .. } | KeyError::RolledBack { .. } | KeyError::CommitTsNotAfterStart { .. } => {
+        KeyError::BelowSafePoint { .. }
+        | KeyError::Committed { .. }
+        | KeyError::RolledBack { .. }
+        | KeyError::CommitTsNotAfterStart { .. } => {
             out.abort = text;
         }
         KeyError::TxnNotFound { start_ts, primary } => {

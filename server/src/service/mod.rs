@@ -19,7 +19,7 @@
 //! | `split_region.rs` | its one call that changes regions |
 //! | `admin.rs` | our own service: what is asked of regions, and done to them |
 //! | `context.rs` | what every request must carry; limits of keys |
-//! | `txn_read.rs`, `txn_write.rs`, `raw.rs` | the calls |
+//! | `txn_read.rs`, `txn_write.rs`, `raw.rs`, `gc.rs`, `delete_range.rs` | the calls |
 //! | `key_error.rs`, `region_error.rs` | errors in the wire's words |
 //! | `answer.rs` | what all responses have in common |
 //! | `calls.rs` | counters and latencies of each call |
@@ -36,6 +36,8 @@ mod admin;
 mod answer;
 mod calls;
 mod context;
+mod delete_range;
+mod gc;
 mod key_error;
 mod raw;
 mod region_error;

@@ -16,7 +16,7 @@ use super::tikv_refusal::Refusable as _;
 use crate::executor::{Executor, RawRange};
 
 /// What is wrong with a column family's name, if anything.
-fn refuse_cf(cf: &str) -> Option<String> {
+pub(super) fn refuse_cf(cf: &str) -> Option<String> {
     let served = cf.is_empty() || cf == "default";
     (!served).then(|| format!("there is no column family {cf:?} of plain keys; use \"default\" or leave it out"))
 }

@@ -29,11 +29,15 @@ macro_rules! tikv_calls {
                     -> CheckSecondaryLocksResponse: txn_write::check_secondary_locks;
                 TxnHeartBeat kv_txn_heart_beat(TxnHeartBeatRequest) -> TxnHeartBeatResponse:
                     txn_write::txn_heart_beat;
+                Gc kv_gc(GcRequest) -> GcResponse: gc::gc;
+                DeleteRange kv_delete_range(DeleteRangeRequest) -> DeleteRangeResponse: delete_range::delete_range;
+                RawDeleteRange raw_delete_range(RawDeleteRangeRequest) -> RawDeleteRangeResponse:
+                    delete_range::raw_delete_range;
                 RawDelete raw_delete(RawDeleteRequest) -> RawDeleteResponse: raw::delete;
                 RawScan raw_scan(RawScanRequest) -> RawScanResponse: raw::scan;
             }
             batched {
-                Import, Gc, DeleteRange, RawBatchGet, RawBatchPut, RawBatchDelete, RawDeleteRange, RawBatchScan,
+                Import, RawBatchGet, RawBatchPut, RawBatchDelete, RawBatchScan,
                 Coprocessor, PessimisticLock, PessimisticRollback, RawCoprocessor,
                 FlashbackToVersion, PrepareFlashbackToVersion, Flush, BufferBatchGet, GetHealthFeedback,
                 BroadcastTxnStatus
@@ -44,12 +48,9 @@ macro_rules! tikv_calls {
                 kv_flush(FlushRequest) -> FlushResponse;
                 kv_buffer_batch_get(BufferBatchGetRequest) -> BufferBatchGetResponse;
                 broadcast_txn_status(BroadcastTxnStatusRequest) -> BroadcastTxnStatusResponse;
-                kv_gc(GcRequest) -> GcResponse;
-                kv_delete_range(DeleteRangeRequest) -> DeleteRangeResponse;
                 kv_import(ImportRequest) -> ImportResponse;
                 kv_prepare_flashback_to_version(PrepareFlashbackToVersionRequest) -> PrepareFlashbackToVersionResponse;
                 kv_flashback_to_version(FlashbackToVersionRequest) -> FlashbackToVersionResponse;
-                unsafe_destroy_range(UnsafeDestroyRangeRequest) -> UnsafeDestroyRangeResponse;
                 register_lock_observer(RegisterLockObserverRequest) -> RegisterLockObserverResponse;
                 check_lock_observer(CheckLockObserverRequest) -> CheckLockObserverResponse;
                 remove_lock_observer(RemoveLockObserverRequest) -> RemoveLockObserverResponse;
@@ -58,7 +59,6 @@ macro_rules! tikv_calls {
                 raw_batch_put(RawBatchPutRequest) -> RawBatchPutResponse;
                 raw_batch_delete(RawBatchDeleteRequest) -> RawBatchDeleteResponse;
                 raw_batch_scan(RawBatchScanRequest) -> RawBatchScanResponse;
-                raw_delete_range(RawDeleteRangeRequest) -> RawDeleteRangeResponse;
                 raw_get_key_ttl(RawGetKeyTtlRequest) -> RawGetKeyTtlResponse;
                 raw_compare_and_swap(RawCasRequest) -> RawCasResponse;
                 raw_checksum(RawChecksumRequest) -> RawChecksumResponse;

@@ -16,7 +16,7 @@ use super::answer::Answer;
 use super::calls::Calls;
 use super::tikv_calls::tikv_calls;
 use super::tikv_refusal::Refusable;
-use super::{raw, txn_read, txn_write};
+use super::{delete_range, gc, raw, txn_read, txn_write};
 use crate::executor::Executor;
 
 /// The longest that an empty request may ask its answer to be held back.

@@ -41,7 +41,14 @@ pub(super) async fn batch_get<E: Engine>(
     let command = BatchGet { keys: request.keys.iter().map(|key| Key::encode(key)).collect(), read };
     let result = executor.batch_get(&context, &command).await;
     let with_commit_ts = request.need_commit_ts;
-    answer(result, KeySpace::Transactional, |pairs| {
+    answer(result, KeySpace::Transactional, |reply| {
+        let pairs = match reply {
+            Ok(pairs) => pairs,
+            Err(error) => {
+                let error = key_error::of_reply::<()>(Err(error));
+                return BatchGetResponse { error, ..Default::default() };
+            }
+        };
         let pair = |pair: Pair| {
             let commit_ts = pair.result.as_ref().map_or(0, |found| found.commit_ts.0);
             KvPair { commit_ts: if with_commit_ts { commit_ts } else { 0 }, ..pair_to_wire(pair) }
@@ -69,9 +76,9 @@ pub(super) async fn scan<E: Engine>(executor: &Executor<E>, request: ScanRequest
         reverse: request.reverse,
     };
     let result = executor.scan(&context, &scan).await;
-    answer(result, KeySpace::Transactional, |pairs| ScanResponse {
-        pairs: pairs.into_iter().map(pair_to_wire).collect(),
-        ..Default::default()
+    answer(result, KeySpace::Transactional, |reply| match reply {
+        Ok(pairs) => ScanResponse { pairs: pairs.into_iter().map(pair_to_wire).collect(), ..Default::default() },
+        Err(error) => ScanResponse { error: key_error::of_reply::<()>(Err(error)), ..Default::default() },
     })
 }
 

@@ -350,8 +350,8 @@ async fn the_same_calls_alone() {
     assert!(refused.kvs[0].error.as_ref().unwrap().abort.contains("lock"), "{refused:?}");
     let status = client.raw_get(RawGetRequest::default()).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    let status = client.kv_gc(GcRequest::default()).await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::Unimplemented, "kv_gc is not served"));
+    let status = client.kv_import(ImportRequest::default()).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unimplemented, "kv_import is not served"));
     drop(client);
     rig.stop().await;
 }

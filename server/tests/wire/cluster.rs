@@ -28,7 +28,7 @@ pub struct Cluster {
     ids: RegionIds,
 }
 
-fn regions() -> Vec<Region> {
+pub fn regions() -> Vec<Region> {
     let replicated = |mut region: Region| {
         let peer = |store| Peer { id: store * 100 + region.id, store_id: store, ..Default::default() };
         region.peers = STORES.map(peer).into();
@@ -152,7 +152,9 @@ async fn start_node(store: u64, folder: &Path, ids: RegionIds) -> Node {
     options.regions = Some(regions());
     options.ids = Some(ids);
     // Fast elections, and the same ones in every run.
-    options.raft = Config { tick: Duration::from_millis(20), seed: store, ..Config::default() };
+    options.collector.poll = Duration::from_millis(20);
+    options.raft =
+        Config { tick: Duration::from_millis(20), seed: store, hibernate_after_ticks: 10, ..Config::default() };
     let log = slog::Logger::root(slog::Discard, slog::o!());
     let on_fatal = Arc::new(|error: &dyn std::fmt::Display| -> () { panic!("{error}") });
     Node::start(options, log, on_fatal).await.unwrap()

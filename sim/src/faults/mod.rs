@@ -8,8 +8,10 @@
 //! | `oracle.rs`, `clients.rs` | what happens to those who ask |
 //! | `transfers.rs`, `promises.rs` | leaders that are told to go; voters that are tempted to forget |
 //! | `splits.rs`, `members.rs` | what becomes of regions meanwhile |
+//! | `collections.rs` | the safe point that rises, close behind those who work |
 
 mod clients;
+mod collections;
 mod disks;
 mod kills;
 mod members;
@@ -73,6 +75,9 @@ impl Faults {
         }
         if scenario.pauses {
             tasks.spawn(pauses::come_and_go(world.clone(), random.fork()));
+        }
+        if random.chance(500) {
+            tasks.spawn(collections::raise(world.clone(), random.fork()));
         }
         if scenario.transfers {
             tasks.spawn(transfers::order(world.clone(), random.fork()));

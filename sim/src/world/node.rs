@@ -15,6 +15,7 @@ use nokv_raftstore::records::{ApplyRecord, Liveness};
 use nokv_raftstore::store::Store;
 use nokv_raftstore::{Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, load_regions, open};
 use nokv_server::admin::RegionAdmin;
+use nokv_server::collector::{Collector, CollectorOptions};
 use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::service::{Calls, TikvService, TinyKvService};
 use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
@@ -152,12 +153,18 @@ impl Node {
             mailbox: parts.mailbox,
             endpoint,
             queue,
-            random,
+            random: random.fork(),
         };
+        let (records_max, batch_bytes_max) = (1 + random.index(100), 1 + random.index(4_000));
+        let pace = random.millis(20, 500);
+        let options =
+            CollectorOptions { poll: pace, revisit: pace * 4, busy_percent: 100, records_max, batch_bytes_max };
+        let collector = Collector::new(self.executor.clone(), options, Arc::default());
         let (a, b) = (world.clone(), world.clone());
         let store = self.store;
         self.spawn_part(false, world, async move { a.ended(store, raft.run().await) });
         self.spawn_part(true, world, async move { b.ended(store, apply.run().await) });
+        self.spawn(world, collector.run());
     }
 
     /// Its replicas' gates, those of replicas that wait for their first image included.

@@ -40,7 +40,7 @@ pub struct GrpcOptions {
 impl Default for GrpcOptions {
     fn default() -> GrpcOptions {
         GrpcOptions {
-            queue_messages_max: 8192,
+            queue_messages_max: 32_768,
             queue_bytes_max: 32 << 20,
             message_bytes_max: 16 << 20,
             batch_bytes_max: 1 << 20,

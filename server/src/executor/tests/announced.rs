@@ -107,5 +107,5 @@ async fn a_reader_that_waited_long_enough_is_told_of_the_lock() {
     assert!(busy.contains("under way for too long"), "{busy}");
     rig.log.release();
     write.await.unwrap();
-    assert_eq!(rig.executor.scan(&context(1), &scan).await.unwrap().len(), 2);
+    assert_eq!(rig.executor.scan(&context(1), &scan).await.unwrap().unwrap().len(), 2);
 }

@@ -36,7 +36,7 @@ async fn many_locks_are_resolved_in_bounded_batches() {
     rig.executor.resolve_region(&context(1), resolve).await.unwrap().unwrap();
     assert_eq!(rig.last_index(1) - before, 3, "two, two and one");
     let scan = RegionScan { lower: Key::encode(b"a").into_encoded(), limit: 10, ..at(13) };
-    let pairs = rig.executor.scan(&context(1), &scan).await.unwrap();
+    let pairs = rig.executor.scan(&context(1), &scan).await.unwrap().unwrap();
     let committed: Vec<&[u8]> = pairs.iter().filter(|pair| pair.result.is_ok()).map(|pair| &pair.key[..]).collect();
     assert_eq!(committed, [b"a", b"b", b"c", b"d", b"e"]);
     assert_eq!(rig.lock_on("h").await, Some(11));
@@ -75,7 +75,7 @@ async fn a_scan_in_steps_is_the_scan() {
     ] {
         let lower = if reverse { Bytes::new() } else { Key::encode(b"").into_encoded() };
         let scan = RegionScan { lower, limit, reverse, ..at(12) };
-        let pairs = rig.executor.scan(&context(1), &scan).await.unwrap();
+        let pairs = rig.executor.scan(&context(1), &scan).await.unwrap().unwrap();
         let found: Vec<&[u8]> = pairs.iter().map(|pair| &pair.key[..]).collect();
         let expected: Vec<&[u8]> = expected.iter().map(|key| key.as_bytes()).collect();
         assert_eq!(found, expected, "reverse {reverse}, limit {limit}");

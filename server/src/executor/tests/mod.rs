@@ -3,6 +3,7 @@
 
 mod announced;
 mod bounds;
+mod collect;
 mod latches;
 mod order;
 

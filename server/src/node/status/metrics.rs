@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use nokv_engine::{Cf, RocksEngine};
-use nokv_raftstore::Role;
+use nokv_raftstore::{RegionStatus, Role};
 use prometheus::{Encoder as _, TextEncoder};
 
 use super::Pages;
@@ -29,6 +29,9 @@ pub(super) async fn metrics(State(pages): State<Pages<RocksEngine>>) -> Response
     ([(header::CONTENT_TYPE, encoder.format_type().to_owned())], text).into_response()
 }
 
+/// Regions that have series of their own: a page with those of ten thousand would cost more than they are worth.
+const REGION_SERIES_MAX: usize = 256;
+
 /// Figures by name, each with its labels: prometheus wants all values of a name together.
 #[derive(Debug, Default)]
 struct Figures {
@@ -45,7 +48,13 @@ impl Figures {
         let (commands, bytes) = pages.executor.writes_under_way();
         self.add("writes_under_way", &[], commands as u64);
         self.add("writes_under_way_bytes", &[], bytes as u64);
-        for status in pages.executor.raftstore().regions() {
+        let regions = pages.executor.raftstore().regions();
+        let count = |counts: fn(&RegionStatus) -> bool| regions.iter().filter(|status| counts(status)).count() as u64;
+        self.add("regions", &[], regions.len() as u64);
+        self.add("regions_led", &[], count(|status| status.state.role == Role::Leader));
+        self.add("regions_without_leader", &[], count(|status| status.state.leader.is_none()));
+        self.add("regions_asleep", &[], count(|status| status.is_asleep));
+        for status in regions.iter().take(REGION_SERIES_MAX) {
             let region = [("region", status.state.region.id.to_string())];
             self.add("region_leader", &region, u64::from(status.state.role == Role::Leader));
             self.add("region_term", &region, status.state.term);

@@ -15,6 +15,7 @@ use prometheus::Registry;
 use tokio::sync::watch;
 
 use crate::auto_split::AutoSplitState;
+use crate::collector::CollectMetrics;
 use crate::executor::Executor;
 use crate::service::Calls;
 
@@ -34,12 +35,14 @@ impl<E: Engine> Pages<E> {
         executor: Executor<E>,
         network: Arc<GrpcNetwork>,
         calls: &Calls,
+        collecting: &CollectMetrics,
         address: SocketAddr,
         stopping: watch::Receiver<bool>,
         auto_split: AutoSplitState,
     ) -> Self {
         let registry = Registry::new();
-        let collectors = executor.raftstore().metrics().collectors().into_iter().chain(calls.collectors());
+        let collectors = executor.raftstore().metrics().collectors().into_iter();
+        let collectors = collectors.chain(calls.collectors()).chain(collecting.collectors());
         for collector in collectors {
             registry.register(collector).expect("names and labels are constant and differ from each other");
         }

@@ -35,6 +35,8 @@ struct RegionOnStore {
     applied_index: u64,
     committed_index: u64,
     last_index: u64,
+    /// Nobody has touched the region for long: it does nothing until somebody does.
+    asleep: bool,
     /// Of the leader's lease; 0 if this peer holds none.
     lease_ms: u64,
     /// About how many bytes it holds, overwritten ones included; absent until somebody looked.
@@ -88,6 +90,7 @@ fn region(status: &RegionStatus) -> RegionOnStore {
         applied_index: status.applied_index,
         committed_index: status.committed_index,
         last_index: status.last_index,
+        asleep: status.is_asleep,
         lease_ms: status.lease_ms,
         approximate_bytes: status.size.map(|size| size.bytes),
         approximate_records: status.size.map(|size| size.records),

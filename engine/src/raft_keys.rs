@@ -8,7 +8,9 @@
 //! 03 group:u64                         apply state: applied index, truncated index and term
 //! 04 group:u64                         raft state: raft's hard state, opaque here
 //! 05 group:u64 index:u64               log entry, opaque here
-//! 06 … ff                              free
+//! 06 … 0f                              free
+//! 10 store:u64                         which directory another store has
+//! 11 … ff                              free
 //! ```
 //!
 //! Region states lie together, so that a start reads all of them without walking over any log. The entries of one
@@ -21,6 +23,7 @@ const REGION_STATE: u8 = 0x02;
 const APPLY_STATE: u8 = 0x03;
 const RAFT_STATE: u8 = 0x04;
 const LOG_ENTRY: u8 = 0x05;
+const ACQUAINTANCE: u8 = 0x10;
 
 const GROUP_KEY_BYTES: usize = 9;
 const ENTRY_KEY_BYTES: usize = 17;
@@ -52,6 +55,11 @@ pub fn region_of_state_key(key: &[u8]) -> Option<u64> {
 /// The key of the apply state of region `group`.
 pub fn apply_state_key(group: u64) -> [u8; GROUP_KEY_BYTES] {
     group_key(APPLY_STATE, group)
+}
+
+/// The key of what is known of another store.
+pub fn acquaintance_key(store: u64) -> [u8; GROUP_KEY_BYTES] {
+    group_key(ACQUAINTANCE, store)
 }
 
 /// The key of the raft state record of `group`.
@@ -101,6 +109,7 @@ mod tests {
         assert_eq!(region_state_key(0x0102), [2, 0, 0, 0, 0, 0, 0, 1, 2]);
         assert_eq!(apply_state_key(7), [3, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(raft_state_key(7), [4, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(acquaintance_key(7), [16, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(log_entry_key(7, 0x0a0b), [5, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 10, 11]);
     }
 

@@ -21,8 +21,15 @@ impl<E: Engine> Raftstore<E> {
     /// # Errors
     /// As [`Raftstore::view`].
     pub async fn read_index(&self, context: &RequestContext) -> Result<u64, RegionError> {
-        let view = self.view(context).await?;
-        let record = ApplyRecord::load(&view.view, context.region_id);
+        Self::applied_index(&self.view(context).await?)
+    }
+
+    /// The last entry whose effects are in a view.
+    ///
+    /// # Errors
+    /// [`RegionError::ServerIsBusy`] if its record cannot be read.
+    pub fn applied_index(view: &RegionView<E::View>) -> Result<u64, RegionError> {
+        let record = ApplyRecord::load(&view.view, view.region.region_id());
         record.map(|record| record.applied_index).map_err(|error| busy(&error.to_string()))
     }
 

@@ -24,7 +24,7 @@ use super::calls::Calls;
 use super::tikv_calls::tikv_calls;
 use super::tikv_dispatch::{Answered, Dispatch};
 use super::tikv_stream::{StreamBounds, StreamWork};
-use super::{MESSAGE_BYTES_MAX, raw, split_region, txn_read, txn_write};
+use super::{MESSAGE_BYTES_MAX, raw, read_index, split_region, txn_read, txn_write};
 use crate::admin::RegionAdmin;
 use crate::executor::Executor;
 
@@ -183,6 +183,11 @@ macro_rules! service {
 
             async fn split_region(&self, request: Request<SplitRegionRequest>) -> Replied<SplitRegionResponse> {
                 split_region::split_region(&self.admin, request.into_inner()).await.map(Response::new)
+            }
+
+            async fn read_index(&self, request: Request<ReadIndexRequest>) -> Replied<ReadIndexResponse> {
+                let Dispatch { executor, .. } = self.dispatch.as_ref();
+                read_index::read_index(executor, request.into_inner()).await.map(Response::new)
             }
 
             async fn coprocessor(&self, _: Request<coprocessor::Request>) -> Replied<coprocessor::Response> {

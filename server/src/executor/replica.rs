@@ -65,7 +65,7 @@ impl<E: Engine> Executor<E> {
         let lower = region.start_key.clone();
         let scan = RegionScan { lower, read: ReadPoint::snapshot(version), ..RegionScan::default() };
         let view = self.view_to_scan(context, &scan).await?;
-        Ok(Raftstore::applied_index(&view)?)
+        Ok(Raftstore::<E>::applied_index(&view)?)
     }
 
     async fn applied_view(

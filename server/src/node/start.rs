@@ -63,12 +63,8 @@ impl Node {
         let status_address = status_listener.as_ref().map(|it| local_address(it, "status pages")).transpose()?;
 
         disk.log_stores(options.store, &log);
-        let meeting = Meeting::new(disk.engine.clone(), disk.book.clone())?;
-        let own = options.stores.iter().find(|(store, _)| *store == options.store);
-        let advertised = own.map_or_else(|| address.to_string(), |(_, address)| address.clone());
-        let meeter =
-            Meeter { meeting: meeting.clone(), book: disk.book.clone(), address: advertised, log: log.clone() };
-        meeter.before_first_part(&disk.engine, disk.log.as_ref(), options.ids.as_ref()).await?;
+        let meeter = disk.introduce(&options, address, &log).await?;
+        let meeting = meeter.meeting.clone();
         let book = disk.book;
         let clock: Arc<dyn Clock> = Arc::new(BootClock);
         let mut opened = open(disk.engine, disk.log, options.store, options.raft.clone(), clock, &raft_log(&log))?;
@@ -186,6 +182,24 @@ impl Disk {
         let new = StoreIdent::new(options.store, rand::random());
         bootstrap_as(&engine, log.as_ref(), &new, &regions)?;
         Ok(Disk { engine, log, regions, book })
+    }
+
+    /// Has the store meet the others before it takes part in anything.
+    async fn introduce(
+        &self,
+        options: &NodeOptions,
+        address: SocketAddr,
+        log: &Logger,
+    ) -> Result<Meeter<RocksEngine>, NodeError> {
+        let own = options.stores.iter().find(|(store, _)| *store == options.store);
+        let meeter = Meeter {
+            meeting: Meeting::new(self.engine.clone(), self.book.clone())?,
+            book: self.book.clone(),
+            address: own.map_or_else(|| address.to_string(), |(_, address)| address.clone()),
+            log: log.clone(),
+        };
+        meeter.before_first_part(&self.engine, self.log.as_ref(), options.ids.as_ref()).await?;
+        Ok(meeter)
     }
 
     /// Says which members of this store's regions nobody gave an address for.

@@ -9,6 +9,7 @@ use crate::budget::{Budget, Wait};
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::options::ReadFrom;
 use crate::oracle::OracleError;
 use crate::router::{Route, Verdict};
 use crate::rpc::RpcError;
@@ -88,6 +89,26 @@ impl Client {
                 return Ok((route, response));
             }
         }
+    }
+
+    /// As [`Client::call`], for a read: from one of the replicas first, if the options say so, else and then from the
+    /// leader.
+    ///
+    /// # Errors
+    /// As [`Client::attempt`].
+    pub(crate) async fn read_call<C: Call>(
+        &self,
+        key: &[u8],
+        call: &C,
+        budget: &mut Budget,
+    ) -> Result<(Route, C::Response)> {
+        if self.inner.options.read_from == ReadFrom::Replicas {
+            let route = self.inner.router.locate_replica(key, budget).await?;
+            if let Some(response) = self.attempt(&route, call.clone(), budget).await? {
+                return Ok((route, response));
+            }
+        }
+        self.call(key, call, budget).await
     }
 
     /// Draws one timestamp, larger than all that anyone got before the call.

@@ -67,7 +67,7 @@ impl Client {
         let encoded = Key::encode(&key);
         let request = kvrpcpb::GetRequest { key, version: version.0, ..Default::default() };
         loop {
-            let (route, answer) = self.call(encoded.as_encoded(), &request, budget).await?;
+            let (route, answer) = self.read_call(encoded.as_encoded(), &request, budget).await?;
             let Some(error) = answer.error else {
                 return Ok((!answer.not_found).then_some(answer.value));
             };

@@ -58,7 +58,7 @@
 //! # Absent, on purpose
 //! - Pessimistic locks, pushing a writer's commit timestamp, heartbeats: TinyKv's calls have no place for them. Locks
 //!   live for a time that grows with the transaction ([`Options::lock_ttl_ms`]).
-//! - Reads from followers, reverse scans, TLS.
+//! - Reverse scans, TLS.
 //! - Logging and metrics: errors say what happened, [`Client::background_failures`] counts what nobody waits for.
 
 mod asking;
@@ -114,7 +114,7 @@ pub use http_oracle::HttpOracle;
 pub use mutation::{Mutation, Write};
 pub use network_oracle::NetworkOracle;
 pub use nokv_percolator::Timestamp;
-pub use options::{Options, Transport};
+pub use options::{Options, ReadFrom, Transport};
 pub use oracle::{OracleError, TimestampOracle};
 pub use rpc::{Reply, Rpc, RpcError};
 pub use scan::{Pair, ScanRange};

@@ -14,6 +14,18 @@ pub enum Transport {
     Stream,
 }
 
+/// Who is asked to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// The leader of the keys' region, which answers from memory of who leads.
+    #[default]
+    Leader,
+    /// Its replicas in turn, learners too: they ask the leader how far they have to be, which costs a message, and read
+    /// by themselves, which spreads the work. Just as fresh. Where one cannot, the leader is asked. For NoKV's and
+    /// TiKV's servers; TinyKV's do not know it.
+    Replicas,
+}
+
 /// Tunes a client. Take [`Options::default`] and change what you must.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -69,6 +81,8 @@ pub struct Options {
     /// How requests reach the stores; [`crate::Client::new`] is given it and does not look here. Default
     /// [`Transport::Unary`].
     pub transport: Transport,
+    /// Who is asked to read keys and ranges. Default [`ReadFrom::Leader`].
+    pub read_from: ReadFrom,
     /// Seed of the jitter in waiting times. Clients that share a seed move in step: give each its own.
     /// Default: from the system's random source.
     pub seed: u64,
@@ -98,6 +112,7 @@ impl Default for Options {
             async_commit_keys_max: 256,
             async_commit_key_bytes_max: 4 << 10,
             transport: Transport::default(),
+            read_from: ReadFrom::default(),
             seed: rand::random(),
         }
     }

@@ -19,7 +19,7 @@ impl Client {
     pub async fn raw_get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
         let key = self.raw_key(key.as_ref())?;
         let request = kvrpcpb::RawGetRequest { key: key.clone(), ..Default::default() };
-        let (route, answer) = self.call(&key, &request, &mut self.budget("raw get")).await?;
+        let (route, answer) = self.read_call(&key, &request, &mut self.budget("raw get")).await?;
         answered(&route, answer.error)?;
         Ok((!answer.not_found).then_some(answer.value))
     }
@@ -65,7 +65,7 @@ impl Client {
             }
             let asked = size.rows(limit - rows.len());
             let request = tinykvpb::RawScanRequest { start_key: from.clone(), limit: asked, ..Default::default() };
-            let (route, answer) = match self.call(&from, &request, &mut self.budget("raw scan")).await {
+            let (route, answer) = match self.read_call(&from, &request, &mut self.budget("raw scan")).await {
                 Ok(answered) => answered,
                 Err(error) => {
                     size.shrink(asked, error)?;

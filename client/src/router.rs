@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nokv_proto::{errorpb, kvrpcpb, metapb};
@@ -21,6 +22,8 @@ pub(crate) struct Route {
     pub(crate) region: Arc<metapb::Region>,
     pub(crate) peer: metapb::Peer,
     pub(crate) address: Arc<str>,
+    /// The peer is to serve the read though it may follow.
+    pub(crate) replica_read: bool,
 }
 
 impl Route {
@@ -30,6 +33,7 @@ impl Route {
             region_id: self.region.id,
             region_epoch: self.region.region_epoch,
             peer: Some(self.peer),
+            replica_read: self.replica_read,
             ..Default::default()
         }
     }
@@ -55,11 +59,19 @@ pub(crate) struct Router {
     regions: Mutex<RegionCache>,
     health: Mutex<StoreHealth>,
     addresses: Mutex<BTreeMap<u64, Arc<str>>>,
+    /// Whose turn it is among replicas that serve reads.
+    turn: AtomicUsize,
 }
 
 impl Router {
     pub(crate) fn new(directory: Arc<dyn RegionDirectory>) -> Self {
-        Router { directory, regions: Mutex::default(), health: Mutex::default(), addresses: Mutex::default() }
+        Router {
+            directory,
+            regions: Mutex::default(),
+            health: Mutex::default(),
+            addresses: Mutex::default(),
+            turn: AtomicUsize::new(0),
+        }
     }
 
     /// The region that holds `key` (encoded as bounds are), and the peer to ask.
@@ -67,13 +79,27 @@ impl Router {
     /// # Errors
     /// [`Error::Unavailable`] if by the deadline no region or no address of any of its stores is known.
     pub(crate) async fn locate(&self, key: &[u8], budget: &mut Budget) -> Result<Route> {
+        self.locate_one(key, false, budget).await
+    }
+
+    /// The region that holds `key`, and one of its peers, in turn, to read from.
+    ///
+    /// # Errors
+    /// As [`Router::locate`].
+    pub(crate) async fn locate_replica(&self, key: &[u8], budget: &mut Budget) -> Result<Route> {
+        self.locate_one(key, true, budget).await
+    }
+
+    async fn locate_one(&self, key: &[u8], replica_read: bool, budget: &mut Budget) -> Result<Route> {
         loop {
             budget.check()?;
             match self.region(key).await {
                 Ok(Some(cached)) => {
-                    for peer in self.in_order(&cached) {
+                    for peer in self.in_order(&cached, replica_read) {
                         match self.address(peer.store_id).await {
-                            Ok(Some(address)) => return Ok(Route { region: cached.region, peer, address }),
+                            Ok(Some(address)) => {
+                                return Ok(Route { region: cached.region, peer, address, replica_read });
+                            }
                             Ok(None) => budget.note(format!("address of store {} is not known", peer.store_id)),
                             Err(reason) => budget.note(reason),
                         }
@@ -89,7 +115,9 @@ impl Router {
     /// Notes that a peer served a request.
     pub(crate) fn succeeded(&self, route: &Route) {
         self.health.lock().answered(route.peer.store_id);
-        self.regions.lock().succeeded(&route.region, &route.peer);
+        if !route.replica_read {
+            self.regions.lock().succeeded(&route.region, &route.peer);
+        }
     }
 
     /// Learns from a request that has no answer.
@@ -151,6 +179,9 @@ impl Router {
         } else if let Some(busy) = error.server_is_busy {
             let at_least = Duration::from_millis(busy.backoff_ms);
             Verdict::Again { wait: Wait::Busy, at_least, may_have_run: true }
+        } else if error.proposal_in_merging_mode.is_some() {
+            // Instead of a proposal, or of an entry's effects: the region is frozen until its neighbour has it.
+            again(Wait::Busy, false)
         } else if error.stale_command.is_some() {
             again(Wait::Moved, true)
         } else {
@@ -168,10 +199,15 @@ impl Router {
     }
 
     /// The peers to try: those on stores that answer, then the others.
-    fn in_order(&self, cached: &CachedRegion) -> Vec<metapb::Peer> {
+    fn in_order(&self, cached: &CachedRegion, in_turn: bool) -> Vec<metapb::Peer> {
+        let mut peers: Vec<_> = cached.candidates().copied().collect();
+        if in_turn {
+            peers.sort_unstable_by_key(|peer| peer.id);
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % peers.len().max(1);
+            peers.rotate_left(turn);
+        }
         let health = self.health.lock();
-        let (suspect, fine): (Vec<_>, Vec<_>) =
-            cached.candidates().cloned().partition(|peer| health.is_suspect(peer.store_id));
+        let (suspect, fine): (Vec<_>, Vec<_>) = peers.into_iter().partition(|peer| health.is_suspect(peer.store_id));
         fine.into_iter().chain(suspect).collect()
     }
 

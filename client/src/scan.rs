@@ -106,7 +106,7 @@ impl Client {
                 version: version.0,
                 ..Default::default()
             };
-            let (route, answer) = match self.call(encoded.as_encoded(), &request, budget).await {
+            let (route, answer) = match self.read_call(encoded.as_encoded(), &request, budget).await {
                 Ok(answered) => answered,
                 Err(error) => {
                     size.shrink(rows, error)?;

@@ -12,13 +12,13 @@ pub enum Error {
     #[error("engine: disk failed: {0}; stop this node, mend the disk or free space, and start it again")]
     Disk(String),
     /// Bytes do not decode: a corrupt or foreign record. Stop; never skip the record.
-    #[error("engine: corrupt {what}; restore this store from its replicas under a new store id")]
+    #[error("engine: corrupt {what}; delete this store's directory, start it again and refill it from its replicas")]
     Corrupt {
         /// Which record.
         what: &'static str,
     },
     /// A file of the engine fails its checksum or is missing. Stop, as for [`Error::Corrupt`]; the text names the file.
-    #[error("engine: corrupt file: {0}; restore this store from its replicas under a new store id")]
+    #[error("engine: corrupt file: {0}; delete this store's directory, start it again and refill it from its replicas")]
     CorruptFile(String),
     /// The directory cannot be opened (in use by another process, not a database, no permission): tell the user.
     #[error("engine: cannot open {path}: {reason}")]

@@ -9,7 +9,9 @@
 //! 04 group:u64                         raft state: raft's hard state, opaque here
 //! 05 group:u64 index:u64               log entry, opaque here
 //! 06 group:u64                         the highest safe point that the region has heard of
-//! 07 … ff                              free
+//! 07 … 0f                              free
+//! 10 store:u64                         which directory another store has
+//! 11 … ff                              free
 //! ```
 //!
 //! Region states lie together, so that a start reads all of them without walking over any log. The entries of one
@@ -23,6 +25,7 @@ const APPLY_STATE: u8 = 0x03;
 const RAFT_STATE: u8 = 0x04;
 const LOG_ENTRY: u8 = 0x05;
 const SAFE_POINT: u8 = 0x06;
+const ACQUAINTANCE: u8 = 0x10;
 
 const GROUP_KEY_BYTES: usize = 9;
 const ENTRY_KEY_BYTES: usize = 17;
@@ -64,6 +67,11 @@ pub fn safe_point_key(group: u64) -> [u8; GROUP_KEY_BYTES] {
 /// The keys of all safe points.
 pub const fn safe_point_range() -> KeyRange<'static> {
     KeyRange::new(&[SAFE_POINT], &[SAFE_POINT + 1])
+}
+
+/// The key of what is known of another store.
+pub fn acquaintance_key(store: u64) -> [u8; GROUP_KEY_BYTES] {
+    group_key(ACQUAINTANCE, store)
 }
 
 /// The key of the raft state record of `group`.
@@ -114,6 +122,7 @@ mod tests {
         assert_eq!(apply_state_key(7), [3, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(raft_state_key(7), [4, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(safe_point_key(7), [6, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(acquaintance_key(7), [16, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(log_entry_key(7, 0x0a0b), [5, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 10, 11]);
     }
 

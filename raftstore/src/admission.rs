@@ -26,10 +26,12 @@ pub(crate) struct Admissions {
     merged: BTreeMap<RegionId, (Successor, Vec<Peer>)>,
     /// What became of regions that still have a peer here, which does not know by itself.
     fates: BTreeMap<RegionId, Fate>,
+    /// Peers up to this id belonged to an earlier directory of this store, of whatever region.
+    floor: PeerId,
 }
 
 /// A peer of this store that must never come back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buried {
     /// Its id; ids below are as dead.
     pub peer: PeerId,
@@ -183,7 +185,18 @@ impl Gates {
         if nokv_engine::is_planted("forget the dead") {
             return None;
         }
-        self.table().read().admissions.buried.get(&region).cloned()
+        let table = self.table().read();
+        let Admissions { buried, floor, .. } = &table.admissions;
+        match buried.get(&region) {
+            Some(buried) => Some(Buried { peer: buried.peer.max(*floor), ..buried.clone() }),
+            // When it was removed, if it was, nobody here knows: the others find out by themselves.
+            None => (*floor > PeerId(0)).then(|| Buried { peer: *floor, ..Buried::default() }),
+        }
+    }
+
+    /// No peer up to this id, of any region, ever lives here.
+    pub(crate) fn bury_up_to(&self, floor: PeerId) {
+        self.table().write().admissions.floor = floor;
     }
 }
 
@@ -215,6 +228,18 @@ mod tests {
     fn admits(gates: &Gates, region: u64, start: &str, end: &str) -> bool {
         let key = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         gates.admit(RegionId(region), &key(start), &key(end))
+    }
+
+    #[test]
+    fn peers_of_an_earlier_directory_are_as_dead_as_removed_ones() {
+        let gates = Gates::new(StoreId(1));
+        assert_eq!(gates.buried(RegionId(1)), None);
+        gates.bury_up_to(PeerId(50));
+        let peer = |region| gates.buried(RegionId(region)).map(|buried| buried.peer);
+        assert_eq!(peer(1), Some(PeerId(50)));
+        let member = nokv_proto::metapb::Peer { id: 60, store_id: 1, ..Default::default() };
+        gates.bury(&Region { id: 2, peers: vec![member], ..Region::default() }, StoreId(1));
+        assert_eq!((peer(1), peer(2)), (Some(PeerId(50)), Some(PeerId(60))));
     }
 
     #[test]

@@ -3,14 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use nokv_engine::{Cf, Cursor as _, Engine, LogBatch, LogOp, RaftLog, ReadView as _, raft_keys};
 use nokv_proto::metapb::Region;
-use nokv_transport::{RegionId, StoreId};
+use nokv_transport::{PeerId, RegionId, StoreId};
 
-use crate::records::{ApplyRecord, Liveness, RegionRecord, StoreIdent, encode_hard_state, initial_hard_state};
+use crate::ident::StoreIdent;
+use crate::records::{ApplyRecord, Liveness, RegionRecord, encode_hard_state, initial_hard_state};
 use crate::{RegionExt, StoreError};
 
-/// Makes an empty directory this store's, or checks that it is. Returns whether it was empty.
+/// Makes an empty directory this store's, or checks that it is. Returns whether it was empty. The caller knows that the
+/// store never had another directory.
 ///
 /// # Errors
 /// [`StoreError::Mismatch`] with a text for people: another store's directory, or regions that do not fit `regions`.
@@ -20,6 +23,20 @@ pub fn bootstrap(
     store: StoreId,
     regions: &[Region],
 ) -> Result<bool, StoreError> {
+    bootstrap_as(engine, log, &StoreIdent { met: true, ..StoreIdent::new(store, 0) }, regions)
+}
+
+/// As [`bootstrap`], with all of the identity that an empty directory is given.
+///
+/// # Errors
+/// As [`bootstrap`].
+pub fn bootstrap_as(
+    engine: &impl Engine,
+    log: &dyn RaftLog,
+    new: &StoreIdent,
+    regions: &[Region],
+) -> Result<bool, StoreError> {
+    let store = new.store;
     let here: Vec<&Region> = regions.iter().filter(|region| region.peer_on(store).is_some()).collect();
     match StoreIdent::load(engine)? {
         Some(ident) if ident.store != store => Err(StoreError::Mismatch(format!(
@@ -27,9 +44,41 @@ pub fn bootstrap(
              directory",
             ident.store, ident.store
         ))),
+        // The regions of the topology lived in an earlier directory.
+        Some(ident) if ident.peer_floor > PeerId(0) => Ok(false),
         Some(_) => check_fits(&load_regions(engine)?, &here, store).map(|()| false),
-        None => write_first_day(log, store, &here).map(|()| true),
+        None => write_first_day(log, new, &here).map(|()| true),
     }
+}
+
+/// Makes a directory the successor of an earlier one of its store: it begins without regions, and no peer up to
+/// `peer_floor` ever lives in it. Only one that has taken part in nothing yet can be that.
+///
+/// # Errors
+/// [`StoreError::Mismatch`] with a text for people if it has taken part in something.
+pub fn succeed(engine: &impl Engine, log: &dyn RaftLog, peer_floor: PeerId) -> Result<(), StoreError> {
+    let no_ident = || StoreError::Mismatch("the directory has no identity yet".to_owned());
+    let ident = StoreIdent::load(engine)?.ok_or_else(no_ident)?;
+    let mut batch = LogBatch::default();
+    for id in load_regions(engine)?.into_keys() {
+        if log.bounds(id.0)?.is_some() || log.state(id.0)?.is_some_and(|state| state != first_state()) {
+            return Err(StoreError::Mismatch(format!(
+                "store {} was here before with another directory, whose promises are lost, and has taken part in \
+                 region {id} with this one since; delete this directory, and start the store while others of the \
+                 cluster run",
+                ident.store
+            )));
+        }
+        batch.data.delete(Cf::Raft, &raft_keys::region_state_key(id.0));
+        batch.data.delete(Cf::Raft, &raft_keys::apply_state_key(id.0));
+        batch.ops.push(LogOp::Remove { group: id.0, first: 0, last: 0 });
+    }
+    StoreIdent { met: true, peer_floor, ..ident }.put(&mut batch.data);
+    Ok(log.write(&batch, true)?)
+}
+
+fn first_state() -> Bytes {
+    encode_hard_state(&initial_hard_state())
 }
 
 /// All regions recorded in `engine`, tombstones too.
@@ -50,15 +99,14 @@ pub fn load_regions(engine: &impl Engine) -> Result<BTreeMap<RegionId, RegionRec
     Ok(regions)
 }
 
-fn write_first_day(log: &dyn RaftLog, store: StoreId, regions: &[&Region]) -> Result<(), StoreError> {
+fn write_first_day(log: &dyn RaftLog, ident: &StoreIdent, regions: &[&Region]) -> Result<(), StoreError> {
     let mut batch = LogBatch::default();
-    let ident = StoreIdent { cluster: 0, store };
-    batch.data.put(Cf::Raft, &raft_keys::store_ident_key(), &ident.encode());
+    ident.put(&mut batch.data);
     for region in regions {
         let record = RegionRecord { liveness: Liveness::Normal, region: Region::clone(region) };
         record.put(&mut batch.data);
         ApplyRecord::initial().put(region.region_id(), &mut batch.data);
-        batch.ops.push(LogOp::State { group: region.id, state: encode_hard_state(&initial_hard_state()) });
+        batch.ops.push(LogOp::State { group: region.id, state: first_state() });
     }
     Ok(log.write(&batch, true)?)
 }

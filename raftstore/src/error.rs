@@ -161,7 +161,8 @@ pub enum StoreError {
     /// A leader believes that this store holds entries that it does not hold.
     #[error(
         "region {region}: the leader counts on log entry {expected} of this store, whose log ends at {actual}; this \
-         store lost acknowledged data (was its directory replaced?) and must come back empty under a new store id"
+         store lost acknowledged data (was its directory replaced by an older one?): delete the directory and start \
+         the store while the others run, and it comes back empty, to be given new peers"
     )]
     LogLost {
         /// The region.

@@ -60,6 +60,8 @@ pub struct RequestContext {
     pub peer: Option<Peer>,
     /// The term as the client knows it; 0 = it makes no claim.
     pub term: u64,
+    /// The request reads, and a follower or learner may serve it, at the leader's read index.
+    pub replica_read: bool,
 }
 
 /// One region's gate.
@@ -315,14 +317,28 @@ impl Gates {
         RegionError::EpochNotMatch { current }
     }
 
+    /// Finds the gate of a replica, leader or not, and checks that this store is meant.
+    ///
+    /// # Errors
+    /// [`RegionError::StoreNotMatch`], [`RegionError::RegionNotFound`].
+    pub fn replica(&self, context: &RequestContext) -> Result<Arc<Gate>, RegionError> {
+        self.check_store(context)?;
+        self.get(context.region_id).map_err(|error| self.successor(context.region_id).unwrap_or(error))
+    }
+
+    fn check_store(&self, context: &RequestContext) -> Result<(), RegionError> {
+        match context.peer.filter(|peer| peer.store_id != self.store.0) {
+            Some(peer) => {
+                let request_store = StoreId(peer.store_id);
+                Err(RegionError::StoreNotMatch { request_store, actual_store: self.store })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Finds the gate that `context` means and checks all that it claims, in the wire's order, short of the keys.
     pub fn enter(&self, context: &RequestContext) -> Result<(Arc<Gate>, Arc<GateState>), RegionError> {
-        if let Some(peer) = context.peer
-            && peer.store_id != self.store.0
-        {
-            let request_store = StoreId(peer.store_id);
-            return Err(RegionError::StoreNotMatch { request_store, actual_store: self.store });
-        }
+        self.check_store(context)?;
         let gate = self.get(context.region_id).map_err(|error| self.successor(context.region_id).unwrap_or(error))?;
         let state = gate.state.load_full();
         state.check_leads()?;

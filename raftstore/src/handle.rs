@@ -301,6 +301,10 @@ impl<E: Engine> Raftstore<E> {
         }
     }
 
+    pub(crate) fn gates(&self) -> &Gates {
+        &self.shared.gates
+    }
+
     fn mailbox(&self, region: RegionId) -> &Mailbox {
         self.shared.mailboxes.of(region)
     }

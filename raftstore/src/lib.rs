@@ -20,6 +20,7 @@
 //! | --- | --- |
 //! | [`handle`] | what the node holds: views, proposals, status |
 //! | [`gate`] | a region's face to request threads; who may read now |
+//! | `replica_read` | reads from replicas that do not lead |
 //! | [`message`], [`mailboxes`], `bell` | what a raft loop is told; its mailbox, and which one; how it sleeps |
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
@@ -35,6 +36,7 @@
 //! | [`log_storage`], [`log_cache`] | the log as raft-rs sees it; its newest part in memory |
 //! | [`records`] | what is kept on disk beside the data |
 //! | [`bootstrap`](bootstrap()), [`open`](open()) | a directory's first day; bringing a store up |
+//! | [`ident`] | whose directory this is, and which ones the other stores have |
 //! | [`inbox`] | where the network leaves messages |
 //! | [`region`], [`config`], [`error`], [`time`], [`metrics`] | what the others speak in |
 //! | [`region_size`], [`split_keys`] | about how large a region is; where to cut one that is too large |
@@ -58,6 +60,7 @@ pub mod entry;
 pub mod error;
 pub mod gate;
 pub mod handle;
+pub mod ident;
 pub mod image;
 pub mod inbox;
 pub mod lease;
@@ -74,18 +77,20 @@ pub mod raft_loop;
 pub mod records;
 pub mod region;
 pub mod region_size;
+mod replica_read;
 pub mod round;
-pub mod split_keys;
 mod safe_point;
+pub mod split_keys;
 pub mod store;
 pub mod time;
 
-pub use bootstrap::{bootstrap, load_regions};
+pub use bootstrap::{bootstrap, bootstrap_as, load_regions, succeed};
 pub use config::Config;
 pub use digest::{RegionDigest, digest};
 pub use error::{RegionError, StoreError};
 pub use gate::{RegionStatus, RequestContext, Role};
 pub use handle::{Raftstore, RegionView};
+pub use ident::StoreIdent;
 pub use inbox::StoreInbox;
 pub use merge::MergeRequest;
 pub use message::{Feeding, MemberChange, MembersRequest, NewRegion, PeerProgress, Proposal, SplitRequest};
@@ -94,6 +99,6 @@ pub use nokv_transport::{PeerId, RegionId, StoreId};
 pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
 pub use region_size::RegionSize;
-pub use split_keys::{Cuts, SizeLimits, find_cuts};
 pub use safe_point::SafePoint;
+pub use split_keys::{Cuts, SizeLimits, find_cuts};
 pub use time::{Clock, MonotonicTime};

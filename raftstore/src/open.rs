@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nokv_engine::{Engine, RaftLog};
-use nokv_transport::{Network, RegionId, StoreId};
+use nokv_transport::{Network, PeerId, RegionId, StoreId};
 
 use crate::apply::{Applier, ApplyDesk, resume, run_apply_loop};
 use crate::bootstrap::load_regions;
 use crate::gate::Gates;
 use crate::handle::Raftstore;
+use crate::ident::StoreIdent;
 use crate::image::EngineDoor;
 use crate::inbox::StoreInbox;
 use crate::mailboxes::{Mailboxes, home_loop};
@@ -65,7 +66,7 @@ pub fn open<E: Engine>(
     config.check().map_err(StoreError::Mismatch)?;
     let config = Arc::new(config);
     let now = clock.now();
-    let gates = Arc::new(Gates::with_safe_point(store, SafePoint::load(&engine.view())?));
+    let gates = Arc::new(gates_of(&engine, store)?);
     let (boxes, receivers): (Vec<_>, Vec<_>) =
         (0..config.raft_loops).map(|_| mailbox(config.mailbox_messages_max)).unzip();
     let mailboxes = Arc::new(Mailboxes::new(gates.clone(), boxes.clone()));
@@ -122,6 +123,13 @@ pub fn open<E: Engine>(
     let inbox = StoreInbox::new(mailboxes.clone(), Arc::new(door));
     let handle = Raftstore::new(config, engine, gates, mailboxes, clock.clone(), metrics);
     Ok(OpenStore { handle, inbox, loops, log, clock })
+}
+
+/// No gate yet; what an earlier directory's peers were is known.
+fn gates_of<E: Engine>(engine: &E, store: StoreId) -> Result<Gates, StoreError> {
+    let gates = Gates::with_safe_point(store, SafePoint::load(&engine.view())?);
+    gates.bury_up_to(StoreIdent::load(engine)?.map_or(PeerId(0), |ident| ident.peer_floor));
+    Ok(gates)
 }
 
 /// Takes in the images and clears the data that the records say, and discards the imports that none says. The regions

@@ -2,9 +2,9 @@
 //! applied, raft's own state. Each begins with a version byte.
 
 use bytes::{Buf, BufMut, Bytes};
-use nokv_engine::{Cf, Engine, ReadView, WriteBatch, raft_keys};
+use nokv_engine::{Cf, ReadView, WriteBatch, raft_keys};
 use nokv_proto::metapb::Region;
-use nokv_transport::{RegionId, StoreId};
+use nokv_transport::RegionId;
 use prost::Message as _;
 use raft::eraftpb::HardState;
 
@@ -234,46 +234,6 @@ pub fn decode_hard_state(mut bytes: &[u8]) -> Option<HardState> {
     let (term, vote) = (bytes.try_get_u64_le().ok()?, bytes.try_get_u64_le().ok()?);
     let commit = bytes.try_get_u64_le().ok()?;
     bytes.is_empty().then(|| HardState { term, vote, commit, ..HardState::default() })
-}
-
-/// Whose directory this is: version byte, cluster id, store id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreIdent {
-    /// The cluster; 0 while no placement service has given one.
-    pub cluster: u64,
-    /// The store.
-    pub store: StoreId,
-}
-
-impl StoreIdent {
-    /// The record's bytes.
-    pub fn encode(&self) -> [u8; 17] {
-        let mut out = [0; 17];
-        let mut rest = out.as_mut_slice();
-        rest.put_u8(VERSION);
-        rest.put_u64_le(self.cluster);
-        rest.put_u64_le(self.store.0);
-        out
-    }
-
-    /// The identity kept in `engine`, or `None` if it was never given one.
-    ///
-    /// # Errors
-    /// [`StoreError::Mismatch`] if the record is of another version.
-    pub fn load(engine: &impl Engine) -> Result<Option<Self>, StoreError> {
-        let Some(bytes) = engine.get(Cf::Raft, &raft_keys::store_ident_key())? else {
-            return Ok(None);
-        };
-        let decode = |mut bytes: &[u8]| {
-            (bytes.try_get_u8().ok()? == VERSION).then_some(())?;
-            let cluster = bytes.try_get_u64_le().ok()?;
-            let store = StoreId(bytes.try_get_u64_le().ok()?);
-            bytes.is_empty().then_some(Self { cluster, store })
-        };
-        decode(&bytes).map(Some).ok_or_else(|| {
-            StoreError::Mismatch("the directory's identity record is of another version of this program".to_owned())
-        })
-    }
 }
 
 #[cfg(test)]

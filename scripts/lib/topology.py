@@ -3,7 +3,9 @@
 
   topology.py nodes CONFIG                 one line for each process: its name and where it listens
   topology.py replicas CONFIG SECONDS      waits until the replicas of each region have applied the same; compares bytes
-  topology.py free-ports CONFIG            the same topology with free ports of this machine, as JSON
+  topology.py live CONFIG                  one line for each region that there is now; fails if they leave a gap
+  topology.py free-ports CONFIG [SPARES]   the same topology with free ports of this machine, as JSON, and with so many
+                                           stores more, which hold no region
 
 A store's status port is its listen port + STATUS_PORT_OFFSET, as `nokv serve` has it by default.
 """
@@ -33,7 +35,10 @@ def main(command, path, *rest):
         return 0
     if command == "replicas":
         return wait_for_equal_replicas(config, float(rest[0]))
+    if command == "live":
+        return show_live_regions(config)
     if command == "free-ports":
+        add_spares(config, int(rest[0]) if rest else 0)
         print(json.dumps(with_free_ports(config), indent=2))
         return 0
     raise SystemExit(__doc__)
@@ -76,11 +81,19 @@ def wait_for_equal_replicas(config, seconds):
 
 
 def compare_replicas(config):
-    """(a line for each region whose replicas hold the same bytes, a line for each of the others)."""
+    """(a line for each region whose replicas hold the same bytes, a line for each of the others). The regions are those
+    that the stores have now."""
     stores = {store["store_id"]: store for store in config["stores"]}
     alike, different = [], []
-    for region in config["regions"]:
-        digests = [ask(stores[peer["store_id"]], f"/digest?region={region['id']}") for peer in region["peers"]]
+    regions, holders = live_regions(config)
+    if (gap := find_gap(regions)) is not None:
+        different.append(f"no region holds the keys from {gap}")
+    for region in regions:
+        members = {peer["store_id"] for peer in region["peers"]}
+        if members != holders[region["id"]]:
+            held = sorted(holders[region["id"]])
+            different.append(f"region {region['id']} has peers on stores {sorted(members)}, but {held} hold it")
+        digests = [ask(stores[store], f"/digest?region={region['id']}") for store in sorted(members)]
         states = [d and (d["applied_index"], d["digest"], d["records"]) for d in digests]
         if None not in states and len(set(states)) == 1:
             applied, digest, records = states[0]
@@ -89,6 +102,60 @@ def compare_replicas(config):
         else:
             different.append(f"region {region['id']} (applied, digest, records: {states})")
     return alike, different
+
+
+def live_regions(config):
+    """(the regions as the stores that answer have them, the newest description of each, by first key; and which stores
+    hold each)."""
+    newest, holders = {}, {}
+    for store in config["stores"]:
+        for region in (ask(store, "/status") or {"regions": []})["regions"]:
+            holders.setdefault(region["id"], set()).add(store["store_id"])
+            known = newest.get(region["id"])
+            if known is None or epoch(known) < epoch(region):
+                newest[region["id"]] = region
+    return sorted(newest.values(), key=lambda region: key_bytes(region["start_key"])), holders
+
+
+def epoch(region):
+    return region["epoch"]["version"], region["epoch"]["conf_version"]
+
+
+def key_bytes(text):
+    """A key as every tool prints it; no bound is the empty key."""
+    if text in ("", "-"):
+        return b""
+    return bytes.fromhex(text[4:]) if text.startswith("hex:") else text.encode()
+
+
+def find_gap(regions):
+    """The first key that no region holds, or that two do; None if they hold each key once."""
+    expected = "-"
+    for region in regions:
+        if key_bytes(region["start_key"]) != key_bytes(expected):
+            return expected
+        expected = region["end_key"]
+        if key_bytes(expected) == b"":
+            return None if region is regions[-1] else region["start_key"]
+    return expected
+
+
+def show_live_regions(config):
+    regions, holders = live_regions(config)
+    for region in regions:
+        stores = ",".join(str(store) for store in sorted(holders[region["id"]]))
+        print(region["id"], region["start_key"], region["end_key"], stores)
+    gap = find_gap(regions)
+    if gap is not None:
+        print(f"no region holds the keys from {gap}, or two do", file=sys.stderr)
+    return 0 if gap is None else 1
+
+
+def add_spares(config, count):
+    """Stores that no region names: they begin empty."""
+    for _ in range(count):
+        store_id = max(store["store_id"] for store in config["stores"]) + 1
+        config["stores"].append({"store_id": store_id, "addr": ""})
 
 
 def with_free_ports(config):

@@ -1,7 +1,7 @@
 //! Regions that come, go and move under a client that asks the stores where things are now: under a scan, between the
 //! two phases of a commit, and before a client has ever seen them.
 
-use nokv_client::ScanRange;
+use nokv_client::{Options, ReadFrom, ScanRange};
 
 use crate::cluster::Cluster;
 use crate::faults::Fault;
@@ -69,4 +69,27 @@ async fn a_transaction_whose_keys_are_split_apart_and_merged_between_its_phases_
     for key in KEYS {
         assert_eq!(cluster.committed(key).as_deref(), Some(key));
     }
+}
+
+/// The fake stores serve no read where they follow: each first try that is not the leader's costs a second one, and the
+/// leader is remembered all the same.
+#[tokio::test(start_paused = true)]
+async fn reads_go_to_replicas_in_turn_and_to_the_leader_where_one_cannot() {
+    let cluster = Cluster::new();
+    let client = cluster.client_with(Options { read_from: ReadFrom::Replicas, ..Options::default() });
+    for _ in 0..3 {
+        client.get("apple").await.unwrap();
+    }
+    assert_eq!(
+        cluster.take_trace(),
+        [
+            "KvGet region 1 store 1 [apple]: ok",
+            "KvGet region 1 store 2 [apple]: not leader",
+            "KvGet region 1 store 1 [apple]: ok",
+            "KvGet region 1 store 3 [apple]: not leader",
+            "KvGet region 1 store 1 [apple]: ok",
+        ]
+    );
+    client.put("apple", "1").await.unwrap();
+    assert!(cluster.take_trace().iter().all(|line| line.contains("store 1")), "only reads go elsewhere");
 }

@@ -103,7 +103,9 @@ impl<E: Engine> ApplyDesk<E> {
 mod tests {
     use bytes::Bytes;
     use futures_channel::oneshot::Receiver as Told;
-    use nokv_engine::{Cf, Importer, KeyRange, MemoryEngine, MemoryView, Result as EngineResult, WriteBatch};
+    use nokv_engine::{
+        Cf, Importer, KeyRange, MemoryEngine, MemoryView, RangeEstimate, Result as EngineResult, WriteBatch,
+    };
     use nokv_proto::metapb::{Peer, Region, RegionEpoch};
     use nokv_transport::{RegionId, StoreId};
     use raft::eraftpb::Entry;
@@ -114,6 +116,7 @@ mod tests {
     use crate::entry::begin_write;
     use crate::message::{Waiter, mailbox};
     use crate::records::ApplyRecord;
+    use crate::safe_point::SafePoint;
 
     const NOTHING: [u64; 0] = [];
 
@@ -151,6 +154,9 @@ mod tests {
         fn clear_range(&self, range: KeyRange<'_>) -> EngineResult<()> {
             self.0.clear_range(range)
         }
+        fn estimate(&self, range: KeyRange<'_>) -> EngineResult<RangeEstimate> {
+            self.0.estimate(range)
+        }
     }
 
     /// An applier that has applied up to entry 5.
@@ -161,7 +167,7 @@ mod tests {
             peers: vec![Peer { id: 11, store_id: 1, ..Default::default() }],
             ..Default::default()
         };
-        let mut applier = Applier::new(StoreId(1));
+        let mut applier = Applier::new(StoreId(1), SafePoint::default());
         let record = ApplyRecord { applied_index: 5, applied_term: 5, truncated_index: 5, truncated_term: 5 };
         applier.insert(Arc::new(region), record);
         applier

@@ -4,14 +4,18 @@
 //! | file | what |
 //! | --- | --- |
 //! | `split.rs` | one region becomes several |
+//! | `merge.rs` | two neighbours become one |
 //! | `members.rs` | members come and go, leaders change |
+//! | `meeting.rs` | which directory each store has |
 //! | `error.rs` | why it was not done |
 //!
 //! Invariant: no id is used twice. What the caller leaves open is drawn ([`RegionIds`]); what the caller gives is
 //! refused where this store knows better.
 
 mod error;
+mod meeting;
 mod members;
+mod merge;
 mod split;
 
 use std::time::Duration;
@@ -23,6 +27,7 @@ use nokv_transport::RegionId;
 use tokio::time::{Instant, sleep};
 
 pub use self::error::AdminError;
+pub use self::meeting::Meeting;
 pub use self::split::SplitAt;
 use crate::region_ids::RegionIds;
 

@@ -9,7 +9,8 @@
 //! * `connect.rs`, `client_failure.rs`: a client from flags; its errors as failures with advice.
 //! * `read_command.rs`, `write_command.rs`: get, scan, put, delete. `txn_script.rs`, `txn_command.rs`: transactions.
 //! * `region_survey.rs`, `regions_command.rs`: who leads what, asked from the stores.
-//! * `region_args.rs`, `region_command.rs`, `region_members.rs`, `region_show.rs`: one region, looked at and changed;
+//! * `region_args.rs`, `region_command.rs`, `region_members.rs`, `region_merge.rs`, `region_refill.rs`,
+//!   `region_show.rs`: one region, looked at and changed;
 //!   `cluster_admin.rs`: all stores, asked and ordered.
 //! * `gc_command.rs`: the safe point of garbage collection.
 //! * `bench_command.rs`: the benchmark, which is a crate of its own.
@@ -27,6 +28,8 @@ mod read_command;
 mod region_args;
 mod region_command;
 mod region_members;
+mod region_merge;
+mod region_refill;
 mod region_show;
 mod region_survey;
 mod regions_command;

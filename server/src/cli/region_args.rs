@@ -24,12 +24,16 @@ pub(super) enum What {
     Show(ShowArgs),
     /// Cut a region at keys; its leader leads the new regions, too
     Split(SplitArgs),
+    /// Have a region end in a neighbour with the same members, which goes on with both ranges
+    Merge(MergeArgs),
     /// Give a region a peer on another store: a learner first, made a voter once it has caught up
     AddPeer(AddPeerArgs),
     /// Take a region's peer from a store
     RemovePeer(RemovePeerArgs),
     /// Have the peer on a store lead a region
     TransferLeader(TransferLeaderArgs),
+    /// Give a store that lost its directory new peers in place of those that it lost
+    Refill(RefillArgs),
 }
 
 /// What all of them need.
@@ -64,6 +68,18 @@ pub(super) struct SplitArgs {
     /// has them. They must never have been used before [default: drawn from the timestamp server]
     #[arg(long, value_delimiter = ',', value_name = "ID,ID,…")]
     pub(super) ids: Vec<u64>,
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct MergeArgs {
+    /// The region that ends
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) source: u64,
+    /// Its neighbour, which goes on
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) target: u64,
     #[command(flatten)]
     pub(super) cluster: ClusterArgs,
 }
@@ -114,15 +130,28 @@ pub(super) struct TransferLeaderArgs {
     pub(super) cluster: ClusterArgs,
 }
 
+#[derive(Clone, Debug, Args)]
+pub(super) struct RefillArgs {
+    /// The store; it runs, with its new directory
+    pub(super) store: u64,
+    /// How long each new peer is given to catch up, in seconds
+    #[arg(long, default_value_t = 600, value_name = "SECONDS")]
+    pub(super) catch_up: u64,
+    #[command(flatten)]
+    pub(super) cluster: ClusterArgs,
+}
+
 impl RegionArgs {
     pub(super) fn json(&self) -> bool {
         match &self.what {
             What::List(args) => args.output.json,
             What::Show(args) => args.cluster.output.json,
             What::Split(args) => args.cluster.output.json,
+            What::Merge(args) => args.cluster.output.json,
             What::AddPeer(args) => args.cluster.output.json,
             What::RemovePeer(args) => args.cluster.output.json,
             What::TransferLeader(args) => args.cluster.output.json,
+            What::Refill(args) => args.cluster.output.json,
         }
     }
 }

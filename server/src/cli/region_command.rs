@@ -17,6 +17,8 @@ use super::connect::block_on;
 use super::exit::{Answer, Failure};
 use super::region_args::{ClusterArgs, RegionArgs, ShowArgs, SplitArgs, TransferLeaderArgs, What};
 use super::region_members::{add_peer, remove_peer};
+use super::region_merge::merge;
+use super::region_refill::refill;
 use super::region_show::{self, bound};
 use super::regions_command;
 use crate::key_text::KeyText;
@@ -29,9 +31,11 @@ pub(super) fn run(args: &RegionArgs) -> Result<Answer, Failure> {
         What::List(args) => regions_command::run(args),
         What::Show(args) => block_on(show(args))?,
         What::Split(args) => block_on(split(args))?,
+        What::Merge(args) => block_on(merge(args))?,
         What::AddPeer(args) => block_on(add_peer(args))?,
         What::RemovePeer(args) => block_on(remove_peer(args))?,
         What::TransferLeader(args) => block_on(transfer_leader(args))?,
+        What::Refill(args) => block_on(refill(args))?,
     }
 }
 

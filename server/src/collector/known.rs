@@ -82,6 +82,8 @@ mod tests {
             committed_index: 99,
             last_index: 99,
             is_asleep: false,
+            size: None,
+            merging_into: None,
             lease_ms: 0,
         }
     }

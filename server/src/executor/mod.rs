@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   read:   admit ──► announced locks? wait ──► view ──► command ──► answer
+//!           (a follower: the leader's read index ──► applied here? ──► view)
 //!   write:  admit ──► budget ──► latches ──► view ──► command ──► empty batch? answer
 //!                                                       └──► propose (held: latches, budget) ──► applied ──► answer
 //! ```
@@ -11,6 +12,7 @@
 //! | --- | --- |
 //! | `admit.rs` | is this request for this peer; the order of region errors |
 //! | `read.rs` | get, batch get, scan |
+//! | `replica.rs` | reads where this store follows: [`Leaders`] |
 //! | `write.rs` | every command that writes, in one path; [`WriteCommand`] |
 //! | `prewrite.rs` | prewrites that choose their own commit timestamp |
 //! | `freshness.rs` | whether it is known how far earlier leaders read |
@@ -38,6 +40,7 @@ mod freshness;
 mod prewrite;
 mod raw;
 mod read;
+mod replica;
 mod resolve_lock;
 mod safe_point;
 mod scan_lock;
@@ -61,6 +64,7 @@ pub use self::error::ExecuteError;
 use self::freshness::Freshness;
 pub use self::raw::{RawPair, RawRange};
 pub use self::read::RegionScan;
+pub use self::replica::Leaders;
 pub use self::resolve_lock::ResolveRegion;
 pub use self::scan_lock::RegionLocks;
 pub use self::write::WriteCommand;
@@ -81,6 +85,8 @@ pub struct ExecutorOptions {
     pub latch_wait_max: Duration,
     /// How long a read waits for writes that chose their commit timestamp before it came, and are not applied yet.
     pub announced_wait_max: Duration,
+    /// How long a replica that follows may take to apply what a read needs, before `server_is_busy`.
+    pub replica_wait_max: Duration,
     /// How long a proposed write is waited for before `stale_command`. A leader without a quorum steps down long
     /// before; this is what is left if even that fails.
     pub write_wait_max: Duration,
@@ -103,6 +109,7 @@ impl Default for ExecutorOptions {
             write_bytes_max: 256 << 20,
             latch_wait_max: Duration::from_secs(5),
             announced_wait_max: Duration::from_secs(1),
+            replica_wait_max: Duration::from_secs(2),
             write_wait_max: Duration::from_secs(10),
             scan_bytes_max: 15 << 20,
             scan_step_bytes: 256 << 10,
@@ -120,6 +127,7 @@ pub struct Executor<E: Engine> {
     freshness: Arc<Freshness>,
     budget: Arc<Budget>,
     options: ExecutorOptions,
+    leaders: Option<Arc<dyn Leaders>>,
     on_failure: OnFailure,
 }
 
@@ -134,6 +142,7 @@ impl<E: Engine> Executor<E> {
             freshness: Arc::new(Freshness::new(None)),
             budget,
             options,
+            leaders: None,
             on_failure,
         }
     }
@@ -142,6 +151,11 @@ impl<E: Engine> Executor<E> {
     /// read before it led.
     pub fn with_oracle(self, oracle: Arc<dyn TimestampOracle>) -> Self {
         Self { freshness: Arc::new(Freshness::new(Some(oracle))), ..self }
+    }
+
+    /// The same, able to serve reads also where it follows: `leaders` asks those that lead.
+    pub fn with_leaders(self, leaders: Arc<dyn Leaders>) -> Self {
+        Self { leaders: Some(leaders), ..self }
     }
 
     /// The regions that it works on.
@@ -175,6 +189,7 @@ impl<E: Engine> Clone for Executor<E> {
             freshness: self.freshness.clone(),
             budget: self.budget.clone(),
             options: self.options,
+            leaders: self.leaders.clone(),
             on_failure: self.on_failure.clone(),
         }
     }

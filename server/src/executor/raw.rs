@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use nokv_engine::{Cf, Cursor as _, Engine, KeyRange, ReadView, WriteBatch};
-use nokv_percolator::Error as MvccError;
+use nokv_percolator::{Error as MvccError, Timestamp};
 use nokv_raftstore::{Proposal, RegionExt, RequestContext};
 
 use super::read::cut;
@@ -29,8 +29,13 @@ impl<E: Engine> Executor<E> {
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn raw_get(&self, context: &RequestContext, key: &[u8]) -> Result<Option<Bytes>, ExecuteError> {
-        self.admit(context, [key])?;
-        let view = self.view(context, [key]).await?;
+        let view = match self.follower_view(context, Timestamp::ZERO, |region| region.check_key(key)).await? {
+            Some(view) => view,
+            None => {
+                self.admit(context, [key])?;
+                self.view(context, [key]).await?
+            }
+        };
         self.checked(view.view.get(Cf::Raw, key).map_err(MvccError::from))
     }
 
@@ -40,8 +45,13 @@ impl<E: Engine> Executor<E> {
     /// See [`ExecuteError`].
     pub async fn raw_scan(&self, context: &RequestContext, range: &RawRange) -> Result<Vec<RawPair>, ExecuteError> {
         let first = [range.lower.as_ref()];
-        self.admit(context, first)?;
-        let view = self.view(context, first).await?;
+        let view = match self.follower_view(context, Timestamp::ZERO, |region| region.check_key(&range.lower)).await? {
+            Some(view) => view,
+            None => {
+                self.admit(context, first)?;
+                self.view(context, first).await?
+            }
+        };
         let (mut lower, upper) = cut(&range.lower, &range.upper, &view.region);
         let mut pairs = Vec::new();
         let mut bytes = 0;

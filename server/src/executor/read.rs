@@ -53,6 +53,12 @@ impl<E: Engine> Executor<E> {
     /// See [`ExecuteError`].
     pub async fn get(&self, context: &RequestContext, command: &Get) -> Result<Reply<Option<Found>>, ExecuteError> {
         let keys = [command.key.as_encoded()];
+        if let Some(view) = self.follower_view(context, command.read.version, |region| check_all(region, keys)).await? {
+            if let Err(error) = self.check_safe_point(command.read.version) {
+                return Ok(Err(error));
+            }
+            return self.checked(command.execute(&view.view));
+        }
         self.admit(context, keys)?;
         let blocked = self.checked(self.announcements.before_get(&command.read, keys))?;
         // Seldom anything is; in a box, so that every other get pays nothing for it.
@@ -78,6 +84,14 @@ impl<E: Engine> Executor<E> {
         command: &BatchGet,
     ) -> Result<Reply<Vec<Pair>>, ExecuteError> {
         let keys = || command.keys.iter().map(|key| key.as_encoded());
+        if let Some(view) =
+            self.follower_view(context, command.read.version, |region| check_all(region, keys())).await?
+        {
+            if let Err(error) = self.check_safe_point(command.read.version) {
+                return Ok(Err(error));
+            }
+            return self.checked(command.execute(&view.view)).map(Ok);
+        }
         self.admit(context, keys())?;
         self.pass(self.checked(self.announcements.before_get(&command.read, keys()))?).await?;
         let view = self.view(context, keys()).await?;
@@ -92,7 +106,10 @@ impl<E: Engine> Executor<E> {
     /// # Errors
     /// See [`ExecuteError`].
     pub async fn scan(&self, context: &RequestContext, scan: &RegionScan) -> Result<Reply<Vec<Pair>>, ExecuteError> {
-        let view = self.view_to_scan(context, scan).await?;
+        let view = match self.follower_view(context, scan.read.version, |region| scan.check(region)).await? {
+            Some(view) => view,
+            None => self.view_to_scan(context, scan).await?,
+        };
         if let Err(error) = self.check_safe_point(scan.read.version) {
             return Ok(Err(error));
         }
@@ -122,7 +139,7 @@ impl<E: Engine> Executor<E> {
     }
 
     /// A view of the region whose announced locks were heeded.
-    async fn view_to_scan(
+    pub(super) async fn view_to_scan(
         &self,
         context: &RequestContext,
         scan: &RegionScan,
@@ -164,6 +181,10 @@ impl<E: Engine> Executor<E> {
         }
         None
     }
+}
+
+fn check_all<'k>(region: &Region, keys: impl IntoIterator<Item = &'k [u8]>) -> Result<(), RegionError> {
+    keys.into_iter().try_for_each(|key| region.check_key(key))
 }
 
 /// The part of the range that is the region's.

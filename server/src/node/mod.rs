@@ -14,6 +14,8 @@
 //! | `layout.rs` | which regions a directory holds or is given; whom `--peer` means |
 //! | `start.rs` | bringing a node up; [`Node`] |
 //! | `reclaim.rs` | space of what was deleted comes back |
+//! | `meet.rs` | meeting the other stores, first of all with a new directory |
+//! | `leaders.rs` | asking leaders on other stores, for reads where this one follows |
 //! | `stop.rs` | bringing it down |
 //! | `serve.rs` | both, with a signal in between |
 //! | `boot_clock.rs` | the time that leases rest on |
@@ -30,6 +32,8 @@ mod boot_clock;
 mod error;
 mod failure;
 mod layout;
+mod leaders;
+mod meet;
 mod options;
 mod quiet_raft;
 mod reclaim;

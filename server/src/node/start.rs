@@ -8,7 +8,9 @@ use std::sync::Arc;
 use nokv_client::NetworkOracle;
 use nokv_engine::{ApartRaftLog, RaftLog, RocksEngine, RocksOptions};
 use nokv_proto::metapb::Region;
-use nokv_raftstore::{Clock, Raftstore, RegionExt, RunningStore, StoreError, bootstrap, load_regions, open};
+use nokv_raftstore::{
+    Clock, Raftstore, RegionExt, RunningStore, StoreError, StoreIdent, bootstrap_as, load_regions, open,
+};
 use nokv_transport::grpc::GrpcNetwork;
 use nokv_transport::{AddressBook, Network, StoreId};
 use slog::{Logger, warn};
@@ -17,11 +19,13 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tonic_health::server::HealthReporter;
 
+use super::leaders::StoreLeaders;
+use super::meet::Meeter;
 use super::quiet_raft::raft_log;
 use super::reclaim::reclaim;
 use super::status::{Pages, StatusServer};
 use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
-use crate::admin::RegionAdmin;
+use crate::admin::{Meeting, RegionAdmin};
 use crate::auto_split::AutoSplit;
 use crate::collector::{CollectMetrics, Collector};
 use crate::executor::{Executor, OnFailure};
@@ -64,6 +68,8 @@ impl Node {
         let status_address = status_listener.as_ref().map(|it| local_address(it, "status pages")).transpose()?;
 
         disk.log_stores(options.store, &log);
+        let meeter = disk.introduce(&options, address, &log).await?;
+        let meeting = meeter.meeting.clone();
         let book = disk.book;
         let clock: Arc<dyn Clock> = Arc::new(BootClock);
         let mut opened = open(disk.engine, disk.log, options.store, options.raft.clone(), clock, &raft_log(&log))?;
@@ -75,7 +81,8 @@ impl Node {
         let network = GrpcNetwork::start(options.store, book.clone(), options.grpc, runtime, &log);
         let raft = network.attach(Arc::new(opened.inbox.clone()));
         let raftstore = opened.handle.clone();
-        let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal));
+        let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal))
+            .with_leaders(Arc::new(StoreLeaders::new(book.clone())));
         let executor = match &oracle {
             Some(oracle) => executor.with_oracle(oracle.clone()),
             None => executor,
@@ -83,9 +90,11 @@ impl Node {
         let calls = Arc::new(Calls::default());
         let admin = RegionAdmin::new(raftstore.clone(), options.ids);
         let splitter = AutoSplit::new(admin.clone(), options.auto_split, log.clone());
-        let grpc = GrpcServer::new(executor.clone(), admin, raft, calls.clone(), &options.grpc).await?;
+        let grpc = GrpcServer::new(executor.clone(), admin, meeting, raft, calls.clone(), &options.grpc).await?;
         let health = grpc.health();
         let (stopping, mut stopped) = watch::channel(false);
+
+        tokio::spawn(meeter.go_on(stopping.subscribe(), on_fatal.clone()));
 
         let as_network: Arc<dyn Network> = network.clone();
         let running = opened.start(&as_network, &store_failure(on_fatal)).map_err(NodeError::Threads)?;
@@ -186,8 +195,27 @@ impl Disk {
         };
         // A mistake in the flags is found before a new directory is given its identity.
         let book = address_book(options, &regions)?;
-        bootstrap(&engine, log.as_ref(), options.store, &regions)?;
+        let new = StoreIdent::new(options.store, rand::random());
+        bootstrap_as(&engine, log.as_ref(), &new, &regions)?;
         Ok(Disk { engine, log, regions, book })
+    }
+
+    /// Has the store meet the others before it takes part in anything.
+    async fn introduce(
+        &self,
+        options: &NodeOptions,
+        address: SocketAddr,
+        log: &Logger,
+    ) -> Result<Meeter<RocksEngine>, NodeError> {
+        let own = options.stores.iter().find(|(store, _)| *store == options.store);
+        let meeter = Meeter {
+            meeting: Meeting::new(self.engine.clone(), self.book.clone())?,
+            book: self.book.clone(),
+            address: own.map_or_else(|| address.to_string(), |(_, address)| address.clone()),
+            log: log.clone(),
+        };
+        meeter.before_first_part(&self.engine, self.log.as_ref(), options.ids.as_ref()).await?;
+        Ok(meeter)
     }
 
     /// Says which members of this store's regions nobody gave an address for.

@@ -7,15 +7,16 @@ use nokv_proto::nokvpb::admin_server::Admin;
 use nokv_proto::nokvpb::member_change::Kind;
 use nokv_proto::nokvpb::peer_progress::State;
 use nokv_proto::nokvpb::{
-    self, ChangeMembersRequest, ChangeResponse, RaftRole, RegionAtRequest, RegionAtResponse, RegionOnStore,
-    RegionsRequest, RegionsResponse, SplitRequest, TransferLeaderRequest,
+    self, ChangeMembersRequest, ChangeResponse, MeetRequest, MeetResponse, RaftRole, RegionAtRequest, RegionAtResponse,
+    RegionOnStore, RegionsRequest, RegionsResponse, SplitRequest, TransferLeaderRequest,
 };
 use nokv_raftstore::{
-    Feeding, MemberChange, PeerId, PeerProgress, RegionError, RegionExt, RegionId, RegionStatus, Role, StoreId,
+    Feeding, MemberChange, MergeRequest, PeerId, PeerProgress, RegionError, RegionExt, RegionId, RegionStatus, Role,
+    StoreId,
 };
 use tonic::{Request, Response, Status};
 
-use crate::admin::{AdminError, RegionAdmin, SplitAt};
+use crate::admin::{AdminError, Meeting, RegionAdmin, SplitAt};
 
 /// Regions in one answer.
 const REGIONS_MAX: usize = 2_048;
@@ -24,12 +25,13 @@ const REGIONS_MAX: usize = 2_048;
 #[derive(Debug)]
 pub struct AdminService<E: Engine> {
     admin: RegionAdmin<E>,
+    meeting: Meeting<E>,
 }
 
 impl<E: Engine> AdminService<E> {
     /// The service on the regions of `admin`.
-    pub fn new(admin: RegionAdmin<E>) -> Self {
-        Self { admin }
+    pub fn new(admin: RegionAdmin<E>, meeting: Meeting<E>) -> Self {
+        Self { admin, meeting }
     }
 
     /// One region, with what only its leader knows.
@@ -99,6 +101,24 @@ impl<E: Engine> Admin for AdminService<E> {
         let begun = self.admin.transfer_leader(region_id(request.region_id)?, to).await;
         changed(begun.map(|()| Vec::new()))
     }
+
+    async fn merge(&self, request: Request<nokvpb::MergeRequest>) -> Answered<ChangeResponse> {
+        let request = request.into_inner();
+        let (Some(source_epoch), Some(target_epoch)) = (request.source_epoch, request.target_epoch) else {
+            return Err(Status::invalid_argument("the request needs source_epoch and target_epoch"));
+        };
+        let (source, target) = (region_id(request.source_region_id)?, region_id(request.target_region_id)?);
+        changed(self.admin.merge(MergeRequest { source, source_epoch, target, target_epoch }).await)
+    }
+
+    async fn meet(&self, request: Request<MeetRequest>) -> Answered<MeetResponse> {
+        let request = request.into_inner();
+        if request.store_id == 0 {
+            return Err(Status::invalid_argument("the request has no store_id"));
+        }
+        let answer = self.meeting.answer(&request);
+        answer.map(Response::new).map_err(|error| Status::unavailable(format!("this node cannot serve: {error}")))
+    }
 }
 
 fn region_id(id: u64) -> Result<RegionId, Status> {
@@ -124,7 +144,7 @@ fn changed(result: Result<Vec<Region>, AdminError>) -> Answered<ChangeResponse> 
     Ok(Response::new(match result {
         Ok(regions) => ChangeResponse { regions, ..Default::default() },
         Err(AdminError::Refused(refused)) => ChangeResponse { refused, ..Default::default() },
-        Err(AdminError::Region(error @ RegionError::MembersRefused { .. })) => {
+        Err(AdminError::Region(error @ (RegionError::MembersRefused { .. } | RegionError::MergeRefused { .. }))) => {
             ChangeResponse { refused: error.to_string(), ..Default::default() }
         }
         Err(AdminError::Region(error)) => {

@@ -16,7 +16,7 @@
 //! | `tikv_calls.rs` | the table of its calls: what serves each, which are refused |
 //! | `tikv_dispatch.rs`, `tikv_refusal.rs` | one request of a batch; how it is refused |
 //! | `tikv_stream.rs` | a stream of batches: many requests side by side, answers as they become ready |
-//! | `split_region.rs` | its one call that changes regions |
+//! | `split_region.rs`, `read_index.rs` | its calls about regions |
 //! | `admin.rs` | our own service: what is asked of regions, and done to them |
 //! | `context.rs` | what every request must carry; limits of keys |
 //! | `txn_read.rs`, `txn_write.rs`, `raw.rs`, `gc.rs`, `delete_range.rs` | the calls |
@@ -40,6 +40,7 @@ mod delete_range;
 mod gc;
 mod key_error;
 mod raw;
+mod read_index;
 mod region_error;
 mod server;
 mod split_region;

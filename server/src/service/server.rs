@@ -21,7 +21,7 @@ use super::admin::AdminService;
 use super::calls::Calls;
 use super::tikv::TikvService;
 use super::tinykv::TinyKvService;
-use crate::admin::RegionAdmin;
+use crate::admin::{Meeting, RegionAdmin};
 use crate::executor::Executor;
 
 /// The largest request and the largest answer, in bytes. A larger request is refused with `OutOfRange` as soon as its
@@ -51,13 +51,14 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Puts the services on `executor` and `admin` together; `raft` takes the streams of other nodes.
+    /// Puts the services on `executor`, `admin` and `meeting` together; `raft` takes the streams of other nodes.
     ///
     /// # Errors
     /// If what reflection tells is not whole, which is a mistake of the build.
     pub async fn new<E: Engine>(
         executor: Executor<E>,
         admin: RegionAdmin<E>,
+        meeting: Meeting<E>,
         raft: RaftTransportService,
         calls: Arc<Calls>,
         options: &GrpcOptions,
@@ -69,7 +70,7 @@ impl GrpcServer {
         let tinykv = TinyKvServer::new(TinyKvService::new(executor, raft.clone(), calls))
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
-        let admin = AdminServer::new(AdminService::new(admin)).max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let admin = AdminServer::new(AdminService::new(admin, meeting)).max_encoding_message_size(MESSAGE_BYTES_MAX);
         let (health, health_service) = tonic_health::server::health_reporter();
         for name in SERVICE_NAMES {
             health.set_service_status(name, ServingStatus::Serving).await;

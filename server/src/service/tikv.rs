@@ -24,7 +24,7 @@ use super::calls::Calls;
 use super::tikv_calls::tikv_calls;
 use super::tikv_dispatch::{Answered, Dispatch};
 use super::tikv_stream::{StreamBounds, StreamWork};
-use super::{MESSAGE_BYTES_MAX, delete_range, gc, raw, split_region, txn_read, txn_write};
+use super::{MESSAGE_BYTES_MAX, delete_range, gc, raw, read_index, split_region, txn_read, txn_write};
 use crate::admin::RegionAdmin;
 use crate::executor::Executor;
 
@@ -192,6 +192,11 @@ macro_rules! service {
                 let Dispatch { executor, calls } = self.dispatch.as_ref();
                 let destroyed = delete_range::unsafe_destroy_range(executor, request.into_inner());
                 calls.unsafe_destroy_range.measure(destroyed).await.map(Response::new)
+            }
+
+            async fn read_index(&self, request: Request<ReadIndexRequest>) -> Replied<ReadIndexResponse> {
+                let Dispatch { executor, .. } = self.dispatch.as_ref();
+                read_index::read_index(executor, request.into_inner()).await.map(Response::new)
             }
 
             async fn coprocessor(&self, _: Request<coprocessor::Request>) -> Replied<coprocessor::Response> {

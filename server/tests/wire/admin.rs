@@ -54,6 +54,9 @@ async fn a_region_is_split_moved_to_an_empty_store_and_led_there() {
     assert!(new >= 1 << 32, "drawn: {new}");
     let new_text = new.to_string();
 
+    let merged = done(&cluster, &["region", "merge", "2", &new_text]).await;
+    assert_eq!((&merged["start_key"], &merged["end_key"]), (&"g".into(), &"-".into()));
+
     // A store that the regions of the topology do not name begins empty, and is given a peer.
     cluster.start_node(4).await;
     assert!(cluster.node(4).raftstore().regions().is_empty());
@@ -90,6 +93,8 @@ async fn what_cannot_be_done_to_a_region_is_refused_with_a_reason() {
         (&["region", "split", "1", "m"], "m is not in region 1"),
         (&["region", "split", "2", "m"], "region 2 begins at m already"),
         (&["region", "split", "1", "g", "--ids", "2,7,8,9"], "region id 2 is taken"),
+        (&["region", "merge", "1", "1"], "not into itself"),
+        (&["region", "merge", "1", "9"], "no store has a region 9"),
         (&["region", "add-peer", "1", "9"], "store 9 is not in the topology file; it has 1, 2, 3"),
         (&["region", "remove-peer", "1", "9"], "region 1 has no peer on store 9"),
         (&["region", "transfer-leader", "1", "9"], "region 1 has no peer on store 9"),
@@ -107,6 +112,33 @@ async fn what_cannot_be_done_to_a_region_is_refused_with_a_reason() {
     refused(&cluster, &["region", "remove-peer", "1", &goes], "region 1 would lose its quorum").await;
     done(&cluster, &["region", "remove-peer", "1", &remains]).await;
     cluster.put(1, "a", "2").await;
+    cluster.stop().await;
+}
+
+/// What a wiped store once promised is forgotten by it, not by the others: it must not come back as if nothing were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_lost_its_directory_begins_empty_and_is_refilled() {
+    let mut cluster = Cluster::start().await;
+    cluster.put(1, "a", "1").await;
+    cluster.put(2, "n", "1").await;
+    cluster.stop_node(3).await;
+    std::fs::remove_dir_all(cluster.folder.path().join("3")).unwrap();
+    cluster.put(1, "b", "2").await;
+    cluster.start_node(3).await;
+    assert!(cluster.node(3).raftstore().regions().is_empty(), "the topology's peers lived in the earlier directory");
+    let refilled = done(&cluster, &["region", "refill", "3"]).await;
+    assert_eq!(refilled["refilled_region_ids"], serde_json::json!([1, 2]));
+    let shown = done(&cluster, &["region", "show", "1"]).await;
+    let own = shown["peers"].as_array().unwrap().iter().find(|peer| peer["store_id"] == 3).unwrap();
+    assert!(own["peer_id"].as_u64().unwrap() >= 1 << 32 && own["member"] == "voter", "{own}");
+    cluster.alike(1, &STORES).await;
+    cluster.alike(2, &STORES).await;
+    let again = done(&cluster, &["region", "refill", "3"]).await;
+    assert_eq!(again["refilled_region_ids"], serde_json::json!([]));
+    // The new directory is known by now, and starts like any other.
+    cluster.stop_node(3).await;
+    cluster.start_node(3).await;
+    assert_eq!(cluster.node(3).raftstore().regions().len(), 2);
     cluster.stop().await;
 }
 

@@ -49,7 +49,7 @@ impl Cluster {
     }
 
     pub async fn start_node(&mut self, store: u64) {
-        let node = start_node(store, self.folder.path(), self.ids.clone()).await;
+        let node = start_node(store, self.folder.path(), self.ids.clone(), &self.addresses).await;
         for other in self.nodes.values() {
             other.address_book().set(node.store(), &node.address().to_string()).unwrap();
             node.address_book().set(other.store(), &other.address().to_string()).unwrap();
@@ -147,10 +147,12 @@ impl Cluster {
     }
 }
 
-async fn start_node(store: u64, folder: &Path, ids: RegionIds) -> Node {
+async fn start_node(store: u64, folder: &Path, ids: RegionIds, others: &BTreeMap<u64, String>) -> Node {
     let mut options = NodeOptions::new(StoreId(store), folder.join(store.to_string()), "127.0.0.1:0");
     options.regions = Some(regions());
     options.ids = Some(ids);
+    let others = others.iter().filter(|(id, _)| **id != store);
+    options.stores = others.map(|(id, address)| (StoreId(*id), address.clone())).collect();
     // Fast elections, and the same ones in every run.
     options.collector.poll = Duration::from_millis(20);
     options.raft =

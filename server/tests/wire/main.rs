@@ -8,6 +8,7 @@ mod arguments;
 mod batch;
 mod batch_client;
 mod check_txn_status;
+mod client_follows;
 mod cluster;
 mod commit;
 mod gc;

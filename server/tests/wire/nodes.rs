@@ -1,12 +1,13 @@
 //! Three nodes: leaders, followers that say who leads, handing over, and coming back.
 //! Each test has its own nodes, on directories and ports of their own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use nokv_proto::kvrpcpb::{GetRequest, RawGetRequest, RawPutRequest};
+use nokv_proto::kvrpcpb::{Context, GetRequest, RawGetRequest, RawPutRequest};
 
 use crate::cluster::{Cluster, STORES, context};
-use crate::rig::{connect, key};
+use crate::rig::{connect, key, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn followers_say_who_leads() {
@@ -65,5 +66,43 @@ async fn without_a_quorum_reads_and_writes_are_answered_with_an_error() {
     cluster.put(1, "a", "3").await;
     assert_eq!(cluster.get(1, "a").await, "3");
     drop(client);
+    cluster.stop().await;
+}
+
+/// Each read begins after its write was acknowledged, so none may miss it, wherever it is served.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn followers_serve_reads_that_miss_nothing() {
+    let cluster = Cluster::start().await;
+    let mut clients = BTreeMap::new();
+    for store in STORES {
+        clients.insert(store, connect(cluster.node(store).address()).await);
+    }
+    let mut served_by_followers = 0;
+    for round in 0..50 {
+        let value = round.to_string();
+        let leader = cluster.put(1, "a", &value).await;
+        for (store, client) in &mut clients {
+            let context = Context { replica_read: true, ..context(1, *store) };
+            let answer = loop {
+                let get = RawGetRequest { context: Some(context.clone()), key: key("a"), ..Default::default() };
+                let answer = client.raw_get(get).await.unwrap().into_inner();
+                // A replica that has not heard of the election yet, or one whose leader has just changed.
+                if answer.region_error.is_none() {
+                    break answer;
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            };
+            assert_eq!(text(&answer.value), value, "round {round}, store {store}");
+            served_by_followers += usize::from(*store != leader);
+        }
+    }
+    assert!(served_by_followers > 0);
+    // Keys of another region are refused as they are by the leader.
+    let follower = STORES.into_iter().find(|store| cluster.leader_of(1) != Some(*store)).unwrap();
+    let context = Some(Context { replica_read: true, ..context(1, follower) });
+    let get = RawGetRequest { context, key: key("z"), ..Default::default() };
+    let error = clients.get_mut(&follower).unwrap().raw_get(get).await.unwrap().into_inner().region_error.unwrap();
+    assert!(error.key_not_in_region.is_some(), "{error:?}");
+    drop(clients);
     cluster.stop().await;
 }

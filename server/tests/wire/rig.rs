@@ -16,7 +16,7 @@ use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_proto::tinykvpb::tiny_kv_client::TinyKvClient;
 use nokv_proto::tinykvpb::{self, Mutation, Op};
 use nokv_raftstore::{Config, Raftstore, RequestContext, RunningStore, StoreError, bootstrap, open};
-use nokv_server::admin::RegionAdmin;
+use nokv_server::admin::{Meeting, RegionAdmin};
 use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::node::BootClock;
 use nokv_server::region_ids::RegionIds;
@@ -82,9 +82,11 @@ impl Rig {
         let running = opened.start(&as_network, &never_fails()).unwrap();
         let on_failure = Arc::new(|error: &nokv_percolator::Error| -> () { panic!("{error}") });
         let executor = Executor::new(raftstore.clone(), ExecutorOptions::default(), on_failure);
+        let meeting = Meeting::new(raftstore.engine().clone(), AddressBook::new()).unwrap();
         let admin =
             RegionAdmin::new(raftstore.clone(), Some(RegionIds::new(Arc::new(Counter::from_ms(1_790_000_000_000)))));
-        let server = GrpcServer::new(executor, admin, raft, Arc::new(Calls::default()), &options).await.unwrap();
+        let server =
+            GrpcServer::new(executor, admin, meeting, raft, Arc::new(Calls::default()), &options).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

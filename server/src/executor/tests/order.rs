@@ -14,6 +14,7 @@ fn all_wrong() -> RequestContext {
         epoch: Some(RegionEpoch { conf_ver: 1, version: 7 }),
         peer: Some(Peer { id: 1, store_id: 5, ..Default::default() }),
         term: 999,
+        ..Default::default()
     }
 }
 

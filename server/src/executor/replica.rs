@@ -1,0 +1,88 @@
+//! Reads where this store follows: it asks the leader how far it has to have applied, waits until it has, and reads its
+//! own data. The leader answers under its lease, or asks its quorum; one question is made for each read.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use nokv_engine::Engine;
+use nokv_percolator::{ReadPoint, Timestamp};
+use nokv_proto::metapb::{Peer, Region};
+use nokv_raftstore::{Raftstore, RegionError, RegionView, RequestContext};
+use tokio::time::{Instant, sleep};
+
+use super::{ExecuteError, Executor, RegionScan};
+
+/// How often it is looked whether enough is applied: entries come with the leader's next message.
+const APPLIED_POLL: Duration = Duration::from_millis(1);
+
+/// The leaders of regions, on other stores.
+pub trait Leaders: Send + Sync + 'static {
+    /// Asks `leader` how far a replica of the region has to have applied to hold every write acknowledged before now,
+    /// and tells it that the region is read at `version` (zero: plain keys).
+    ///
+    /// The error is the region's, as the leader's store gave it, or `ServerIsBusy` if it gave none in time.
+    fn read_index<'a>(
+        &'a self,
+        leader: Peer,
+        context: &'a RequestContext,
+        version: Timestamp,
+    ) -> BoxFuture<'a, Result<u64, RegionError>>;
+}
+
+impl<E: Engine> Executor<E> {
+    /// A view of this replica, where it follows and the request allows that it serves; `check` finds what is read to be
+    /// this region's. `None`: it is the leader's to serve.
+    pub(super) async fn follower_view(
+        &self,
+        context: &RequestContext,
+        version: Timestamp,
+        check: impl Fn(&Region) -> Result<(), RegionError>,
+    ) -> Result<Option<RegionView<E::View>>, ExecuteError> {
+        let Some(leaders) = self.leaders.as_ref().filter(|_| context.replica_read) else { return Ok(None) };
+        // In a box, so that reads of the leader pay nothing for it.
+        let found = Box::pin(async {
+            let Some(leader) = self.raftstore().leader_elsewhere(context)? else { return Ok(None) };
+            let read_index = leaders.read_index(leader, context, version).await?;
+            self.applied_view(context, read_index).await.map(Some)
+        });
+        let found: Result<_, RegionError> = found.await;
+        let Some(view) = found? else { return Ok(None) };
+        check(&view.region)?;
+        Ok(Some(view))
+    }
+
+    /// Answers a follower that wants to serve a read at `version`: how far it has to have applied.
+    ///
+    /// # Errors
+    /// [`RegionError`]; the follower passes it on to its client.
+    pub async fn read_index(&self, context: &RequestContext, version: Timestamp) -> Result<u64, ExecuteError> {
+        if version.is_zero() {
+            return Ok(self.raftstore().read_index(context).await?);
+        }
+        // As if the whole region were read here: writes that choose their commit timestamp choose one above `version`
+        // from now on, and those that may have chosen one below are waited for.
+        let (region, _) = self.raftstore().enter(context)?;
+        let lower = region.start_key.clone();
+        let scan = RegionScan { lower, read: ReadPoint::snapshot(version), ..RegionScan::default() };
+        let view = self.view_to_scan(context, &scan).await?;
+        Ok(Raftstore::<E>::applied_index(&view)?)
+    }
+
+    async fn applied_view(
+        &self,
+        context: &RequestContext,
+        read_index: u64,
+    ) -> Result<RegionView<E::View>, RegionError> {
+        let deadline = Instant::now() + self.options.replica_wait_max;
+        loop {
+            if let Some(view) = self.raftstore().replica_view(context, read_index)? {
+                return Ok(view);
+            }
+            if Instant::now() >= deadline {
+                let reason = format!("this replica of region {} is too far behind its leader", context.region_id);
+                return Err(RegionError::ServerIsBusy { reason, backoff_ms: 100 });
+            }
+            sleep(APPLIED_POLL).await;
+        }
+    }
+}

@@ -44,7 +44,8 @@ KEYS="$WORKDIR/keys" CHANGES="$WORKDIR/changes"
 readonly ROOT WORKDIR PROFILE CONFIG STANZAS LEDGER EVENTS KEYS CHANGES SECONDS_OF_LOAD SEED WRITES ONLY
 # How long one change of a region is tried under the load.
 readonly CHANGE_SECONDS=20
-# The load beside which a store catches up: few enough a second for the machine, many enough for a 99th percentile.
+# Writes are transactions: their keys are encoded as the regions' bounds are, so that splits cut them apart. The load
+# beside which a store catches up: few enough a second for the machine, many enough for a 99th percentile.
 readonly FOREGROUND_RATE=200 FOREGROUND_SECONDS=15 BENCH_KEYS=100000
 # shellcheck source=scripts/lib/nodes.sh
 source "$ROOT/scripts/lib/nodes.sh"
@@ -110,7 +111,7 @@ bench() { "$NOKV" bench run --json --target "nokv:$CONFIG" --keys "$BENCH_KEYS" 
 
 foreground() {
   local file="$WORKDIR/${1// /-}.json"
-  bench raw-put --no-load --clients 16 --rate "$FOREGROUND_RATE" --warmup-seconds 0 --seconds "$FOREGROUND_SECONDS" \
+  bench txn-put --no-load --clients 16 --rate "$FOREGROUND_RATE" --warmup-seconds 0 --seconds "$FOREGROUND_SECONDS" \
     --seed "$RANDOM" >"$file"
   outage row "$file" "$1"
 }
@@ -119,7 +120,7 @@ foreground() {
 write_and_split() {
   local done=0 splits=0 file="$WORKDIR/writes.json" written region key
   while ((done < $1)); do
-    bench raw-put --no-load --clients 64 --warmup-seconds 0 --seconds 5 --seed "$RANDOM" >"$file"
+    bench txn-put --no-load --clients 64 --warmup-seconds 0 --seconds 5 --seed "$RANDOM" >"$file"
     written=$(python3 -c 'import json, sys
 print(int(json.load(open(sys.argv[1]))["targets"][0]["per_second"] * 5))' "$file")
     done=$((done + written))
@@ -229,8 +230,8 @@ nodes_open
 nodes_start_all
 if part changes; then changes_under_load; fi
 if part away || part deleted; then
-  say "a load of raw keys for what follows"
-  bench raw-put --clients 64 --seconds 1 >"$WORKDIR/fill.json"
+  say "keys for what follows"
+  bench txn-put --clients 64 --seconds 1 >"$WORKDIR/fill.json"
 fi
 if part away; then a_store_away; fi
 if part deleted; then a_directory_deleted; fi

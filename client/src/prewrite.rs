@@ -103,7 +103,7 @@ impl Client {
                     // Its keys were never locked.
                     answers.forget(&items);
                 }
-            } else if asynchronous && answer.min_commit_ts > 0 {
+            } else if answer.min_commit_ts > 0 {
                 answers.bound = answers.bound.max(Timestamp(answer.min_commit_ts));
             } else {
                 answers.two_phases = true;

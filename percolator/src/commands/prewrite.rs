@@ -88,7 +88,8 @@ impl Prewrite {
         let mut batch = WriteBatch::new();
         let is_free = |finding: &Finding| matches!(finding, Finding::Free { .. });
         let at_once = self.commit_by == CommitBy::OnePhase && findings.iter().all(|(_, finding)| is_free(finding));
-        let mut is_async = matches!(self.commit_by, CommitBy::Async { .. });
+        // What counts is what the locks say: an earlier try may have been granted what this one does not ask for.
+        let mut is_async = true;
         for (mutation, finding) in &findings {
             match finding {
                 Finding::Committed(at) => reply.commit_ts = *at,
@@ -98,6 +99,7 @@ impl Prewrite {
                 }
                 Finding::Free { mark_at_bound } if at_once => self.commit_now(&mut batch, mutation, *mark_at_bound),
                 Finding::Free { .. } => {
+                    is_async &= matches!(self.commit_by, CommitBy::Async { .. });
                     self.claim(&mut batch, mutation);
                     reply.min_commit_ts = reply.min_commit_ts.max(self.bound());
                 }

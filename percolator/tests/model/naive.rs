@@ -193,7 +193,8 @@ impl Model {
         reply.commit_ts =
             keys.iter().filter_map(|key| self.committed(key, claim.start_ts)).next_back().unwrap_or_default();
         let own: Vec<&Held> = keys.iter().filter_map(|key| self.own_lock(key, claim.start_ts)).collect();
-        if matches!(claim.commit_by, CommitBy::Async { .. }) && own.iter().all(|lock| lock.async_commit.is_some()) {
+        let new_are_async = !any_new || matches!(claim.commit_by, CommitBy::Async { .. });
+        if new_are_async && own.iter().all(|lock| lock.async_commit.is_some()) {
             // What is only checked counts like a lock: the bound is the whole request's.
             let bounds = own.iter().map(|lock| lock.min_commit_ts).chain(any_new.then_some(bound));
             reply.min_commit_ts = bounds.max().unwrap_or_default();

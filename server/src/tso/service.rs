@@ -67,6 +67,10 @@ async fn healthy() -> Response {
 }
 
 async fn unknown_path(uri: Uri) -> Response {
+    if uri.path().starts_with("/pdpb.PD/") {
+        // Clients of gRPC read a status, not a page.
+        return tonic::Status::unimplemented("only pdpb.PD/Tso is served here").into_http();
+    }
     let problem = format!("nothing is served at {}; there are /tso?batch=N and /healthz", uri.path());
     refuse(StatusCode::NOT_FOUND, problem)
 }

@@ -76,10 +76,7 @@ fn start(store: u64, network: &MemoryNetwork, clock: &Arc<RealClock>) -> (Raftst
 }
 
 /// A view of the region from whoever leads it; waits until somebody does.
-fn led<'a>(
-    stores: &'a [(Raftstore<MemoryEngine>, RunningStore)],
-    id: u64,
-) -> (&'a Raftstore<MemoryEngine>, Region, u64) {
+fn led(stores: &[(Raftstore<MemoryEngine>, RunningStore)], id: u64) -> (&Raftstore<MemoryEngine>, Region, u64) {
     let context = RequestContext { region_id: RegionId(id), ..RequestContext::default() };
     loop {
         for (store, _) in stores {

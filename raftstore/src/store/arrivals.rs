@@ -17,12 +17,10 @@ impl Store {
             self.store_spoke(&message);
             return Ok(());
         }
-        match message.extra_msg.as_ref().map(|word| word.r#type()) {
-            Some(kind @ (ExtraMessageType::MsgHibernateRequest | ExtraMessageType::MsgHibernateResponse)) => {
-                self.whisper(&message, kind == ExtraMessageType::MsgHibernateRequest);
-                return Ok(());
-            }
-            _ => {}
+        let kind = message.extra_msg.as_ref().map(|word| word.r#type());
+        if let Some(kind @ (ExtraMessageType::MsgHibernateRequest | ExtraMessageType::MsgHibernateResponse)) = kind {
+            self.whisper(&message, kind == ExtraMessageType::MsgHibernateRequest);
+            return Ok(());
         }
         let region = RegionId(message.region_id);
         if self.extra(&message) {

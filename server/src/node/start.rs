@@ -27,7 +27,7 @@ use super::status::{Pages, StatusServer};
 use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
 use crate::admin::{Meeting, RegionAdmin};
 use crate::auto_split::AutoSplit;
-use crate::collector::{CollectMetrics, Collector};
+use crate::collector::{CollectMetrics, Collector, CollectorOptions};
 use crate::executor::{Executor, OnFailure};
 use crate::service::{Calls, GrpcServer};
 
@@ -50,14 +50,31 @@ pub struct Node {
     pub(super) log: Logger,
 }
 
+/// What names the time to those who choose timestamps here, if anything does.
+fn oracle(options: &NodeOptions) -> Result<Option<Arc<NetworkOracle>>, NodeError> {
+    let oracle = options.tso.as_deref().map(NetworkOracle::new).transpose();
+    Ok(oracle.map_err(|error| NodeError::Flags(error.to_string()))?.map(Arc::new))
+}
+
+/// Starts what removes garbage, and what gives its space back.
+fn keep_house(
+    executor: &Executor<RocksEngine>,
+    options: CollectorOptions,
+    metrics: &Arc<CollectMetrics>,
+    log: &Logger,
+) -> [AbortHandle; 2] {
+    let collector = Collector::new(executor.clone(), options, metrics.clone());
+    let engine = executor.raftstore().engine().clone();
+    [tokio::spawn(collector.run()).abort_handle(), tokio::spawn(reclaim(engine, log.clone())).abort_handle()]
+}
+
 impl Node {
     /// Brings a node up; it serves when this returns. `on_fatal` is called if it cannot go on.
     ///
     /// # Errors
     /// [`NodeError`]; each text says what to do.
     pub async fn start(options: NodeOptions, log: Logger, on_fatal: OnFatal) -> Result<Node, NodeError> {
-        let oracle = options.tso.as_deref().map(NetworkOracle::new).transpose();
-        let oracle = oracle.map_err(|error| NodeError::Flags(error.to_string()))?.map(Arc::new);
+        let oracle = oracle(&options)?;
         let disk = Disk::open(&options)?;
         let listener = bind(&options.listen, "gRPC").await?;
         let status_listener = match &options.status {
@@ -83,10 +100,7 @@ impl Node {
         let raftstore = opened.handle.clone();
         let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal))
             .with_leaders(Arc::new(StoreLeaders::new(book.clone())));
-        let executor = match &oracle {
-            Some(oracle) => executor.with_oracle(oracle.clone()),
-            None => executor,
-        };
+        let executor = oracle.into_iter().fold(executor, |executor, oracle| executor.with_oracle(oracle));
         let calls = Arc::new(Calls::default());
         let admin = RegionAdmin::new(raftstore.clone(), options.ids);
         let splitter = AutoSplit::new(admin.clone(), options.auto_split, log.clone());
@@ -105,11 +119,7 @@ impl Node {
         let auto_split = splitter.state();
         tokio::spawn(splitter.run(stopping.subscribe()));
         let collecting = Arc::new(CollectMetrics::default());
-        let collector = Collector::new(executor.clone(), options.collector, collecting.clone());
-        let housekeeping = [
-            tokio::spawn(collector.run()).abort_handle(),
-            tokio::spawn(reclaim(raftstore.engine().clone(), log.clone())).abort_handle(),
-        ];
+        let housekeeping = keep_house(&executor, options.collector, &collecting, &log);
         let status = status_listener.map(|listener| {
             let pages =
                 Pages::new(executor, network.clone(), &calls, &collecting, address, stopping.subscribe(), auto_split);

@@ -230,7 +230,7 @@ fn write_versions(cluster: &Cluster, name: &str) {
         for version in 0..VERSIONS {
             let (start_ts, commit_ts) = (Timestamp(ms(1) + 2 * version), Timestamp(ms(1) + 2 * version + 1));
             // Random enough for compression to leave most of it.
-            let value: Vec<u8> = (0..100u64).map(|at| ((version + 7) * (at + 3) * 0x9e37 >> 5) as u8).collect();
+            let value: Vec<u8> = (0..100u64).map(|at| (((version + 7) * (at + 3) * 0x9e37) >> 5) as u8).collect();
             let record = WriteRecord::commit(WriteKind::Put, start_ts, Some(&value));
             batch.put(Cf::Write, &encoded.append_ts(commit_ts), &record.encode());
             if batch.encoded_bytes() > 1 << 20 {

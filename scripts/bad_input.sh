@@ -174,6 +174,48 @@ values() {
   rm "$file"
 }
 
+# The id of the region that holds a key.
+region_at() {
+  "$NOKV" regions --json --config "$CONFIG" 9>&- | python3 -c 'import json, sys
+key = sys.argv[1]
+print(next(r["id"] for r in json.load(sys.stdin)
+           if (r["start_key"] == "-" or r["start_key"] <= key) and (r["end_key"] == "-" or key < r["end_key"])))' "$1"
+}
+
+# Regions 1 and 2 meet at m; what is refused leaves them as they are.
+region_changes() {
+  local where=(--config "$CONFIG" --timeout 30) third
+  say "changes of regions"
+  must_say "a region that there is not" 1 "no store has a region 999" -- "$NOKV" region show 999 "${where[@]}"
+  must_say "a split of a region that there is not" 1 "no store has a region 999" -- \
+    "$NOKV" region split 999 g "${where[@]}"
+  must_say "a split key outside of the region" 1 "z is not in region 1" -- "$NOKV" region split 1 z "${where[@]}"
+  must_say "a split key at the region's end" 1 "m is not in region 1, which holds - up to m" -- \
+    "$NOKV" region split 1 m "${where[@]}"
+  must_say "a split key at the region's beginning" 1 "begins at m already" -- "$NOKV" region split 2 m "${where[@]}"
+  must_say "a split with an id that is taken" 1 "region id 2 is taken" -- \
+    "$NOKV" region split 1 g --ids 2,7001,7002,7003 "${where[@]}"
+  must_hold "a split that is right" "$NOKV" region split 2 t "${where[@]}"
+  third=$(region_at t)
+  must_say "a merge of regions that are not neighbours" 1 "are not neighbours" -- \
+    "$NOKV" region merge 1 "$third" "${where[@]}"
+  must_say "a merge into itself" 1 "not into itself" -- "$NOKV" region merge 1 1 "${where[@]}"
+  must_say "a merge into a region that there is not" 1 "no store has a region 999" -- \
+    "$NOKV" region merge 1 999 "${where[@]}"
+  must_hold "a merge of neighbours" "$NOKV" region merge "$third" 2 "${where[@]}"
+  must_say "a peer on a store that there is not" 1 "store 9 is not in the topology" -- \
+    "$NOKV" region add-peer 1 9 "${where[@]}"
+  must_say "a leader where there is no peer" 1 "has no peer on store 9" -- \
+    "$NOKV" region transfer-leader 1 9 "${where[@]}"
+  stop_node store-3
+  must_say "the removal of one of the two that are up" 1 "would lose its quorum" "--force" -- \
+    "$NOKV" region remove-peer 1 2 "${where[@]}"
+  must_hold "the same, forced" "$NOKV" region remove-peer 1 2 --force "${where[@]}"
+  start_node store-3
+  must_hold "with store 3 the region goes on, and gets its peer back" "$NOKV" region add-peer 1 2 "${where[@]}"
+  must_hold "and its replicas are alike" python3 "$NODES_LIB/topology.py" replicas "$CONFIG" "$PATIENCE_SECONDS"
+}
+
 requests() {
   say "requests over gRPC, sent by an independent client"
   "$PYTHON" -B "$ROOT/scripts/wire/bad_requests.py" "$CONFIG" >"$WORKDIR/requests" || true
@@ -275,6 +317,7 @@ topologies
 directories
 timestamp_record
 values
+region_changes
 requests
 if ((DISKS == 1)); then
   full_disk

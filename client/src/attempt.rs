@@ -91,8 +91,7 @@ impl Client {
         }
     }
 
-    /// As [`Client::call`], for a read: from one of the replicas first, if the options say so, else and then from the
-    /// leader.
+    /// As [`Client::call`], for a read: from one of the replicas first, if it may be, else and then from the leader.
     ///
     /// # Errors
     /// As [`Client::attempt`].
@@ -100,10 +99,11 @@ impl Client {
         &self,
         key: &[u8],
         call: &C,
+        from: ReadFrom,
         budget: &mut Budget,
     ) -> Result<(Route, C::Response)> {
-        if self.inner.options.read_from == ReadFrom::Replicas {
-            let route = self.inner.router.locate_replica(key, budget).await?;
+        if from != ReadFrom::Leader {
+            let route = self.inner.router.locate_replica(key, from, budget).await?;
             if let Some(response) = self.attempt(&route, call.clone(), budget).await? {
                 return Ok((route, response));
             }

@@ -11,6 +11,7 @@ use nokv_proto::kvrpcpb;
 use crate::budget::Budget;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::options::ReadFrom;
 
 impl Client {
     /// The newest committed value of `key`, or `None`. Linearizable: it sees every write acknowledged before the call.
@@ -66,8 +67,9 @@ impl Client {
     async fn read(&self, key: Bytes, version: Timestamp, budget: &mut Budget) -> Result<Option<Bytes>> {
         let encoded = Key::encode(&key);
         let request = kvrpcpb::GetRequest { key, version: version.0, ..Default::default() };
+        let mut from = self.inner.options.read_from;
         loop {
-            let (route, answer) = self.read_call(encoded.as_encoded(), &request, budget).await?;
+            let (route, answer) = self.read_call(encoded.as_encoded(), &request, from, budget).await?;
             let Some(error) = answer.error else {
                 return Ok((!answer.not_found).then_some(answer.value));
             };
@@ -75,6 +77,8 @@ impl Client {
                 return Err(Error::Refused { address: route.address.to_string(), reason: format!("{error:?}") });
             };
             self.resolve(vec![lock], budget).await?;
+            // A replica may have heard of the lock, and not yet of its end.
+            from = ReadFrom::Leader;
         }
     }
 }

@@ -24,6 +24,11 @@ pub enum ReadFrom {
     /// by themselves, which spreads the work. Just as fresh. Where one cannot, the leader is asked. For NoKV's and
     /// TiKV's servers; TinyKV's do not know it.
     Replicas,
+    /// The same, but what lies in the past a replica answers by itself where it knows that nothing can change there any
+    /// more: about two seconds after it happened, if the cluster has a timestamp server. For `*_at` reads, and for
+    /// transactions that have been going on for a while; asks nobody, and goes on without a leader. What is newer, or
+    /// locked, is read as with `Replicas`, or from the leader.
+    Settled,
 }
 
 /// Tunes a client. Take [`Options::default`] and change what you must.

@@ -19,7 +19,8 @@ impl Client {
     pub async fn raw_get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>> {
         let key = self.raw_key(key.as_ref())?;
         let request = kvrpcpb::RawGetRequest { key: key.clone(), ..Default::default() };
-        let (route, answer) = self.read_call(&key, &request, &mut self.budget("raw get")).await?;
+        let (route, answer) =
+            self.read_call(&key, &request, self.inner.options.read_from, &mut self.budget("raw get")).await?;
         answered(&route, answer.error)?;
         Ok((!answer.not_found).then_some(answer.value))
     }
@@ -65,14 +66,16 @@ impl Client {
             }
             let asked = size.rows(limit - rows.len());
             let request = tinykvpb::RawScanRequest { start_key: from.clone(), limit: asked, ..Default::default() };
-            let (route, answer) = match self.read_call(&from, &request, &mut self.budget("raw scan")).await {
-                Ok(answered) => answered,
-                Err(error) => {
-                    size.shrink(asked, error)?;
-                    next = Some(from);
-                    continue;
-                }
-            };
+            let (route, answer) =
+                match self.read_call(&from, &request, self.inner.options.read_from, &mut self.budget("raw scan")).await
+                {
+                    Ok(answered) => answered,
+                    Err(error) => {
+                        size.shrink(asked, error)?;
+                        next = Some(from);
+                        continue;
+                    }
+                };
             answered(&route, answer.error)?;
             let pairs: Vec<Pair> = answer.kvs.into_iter().map(|pair| (pair.key, pair.value)).collect();
             next = match pairs.last() {

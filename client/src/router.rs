@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use crate::budget::{Budget, Wait};
 use crate::directory::{Located, RegionDirectory};
 use crate::error::{Error, InvalidInput, Result};
+use crate::options::ReadFrom;
 use crate::region_cache::{CachedRegion, PeerFailure, RegionCache};
 use crate::rpc::RpcError;
 use crate::store_health::StoreHealth;
@@ -22,8 +23,8 @@ pub(crate) struct Route {
     pub(crate) region: Arc<metapb::Region>,
     pub(crate) peer: metapb::Peer,
     pub(crate) address: Arc<str>,
-    /// The peer is to serve the read though it may follow.
-    pub(crate) replica_read: bool,
+    /// Whether the peer is to serve the read though it may follow, and how.
+    pub(crate) read_from: ReadFrom,
 }
 
 impl Route {
@@ -33,7 +34,8 @@ impl Route {
             region_id: self.region.id,
             region_epoch: self.region.region_epoch,
             peer: Some(self.peer),
-            replica_read: self.replica_read,
+            replica_read: self.read_from != ReadFrom::Leader,
+            stale_read: self.read_from == ReadFrom::Settled,
             ..Default::default()
         }
     }
@@ -79,26 +81,26 @@ impl Router {
     /// # Errors
     /// [`Error::Unavailable`] if by the deadline no region or no address of any of its stores is known.
     pub(crate) async fn locate(&self, key: &[u8], budget: &mut Budget) -> Result<Route> {
-        self.locate_one(key, false, budget).await
+        self.locate_one(key, ReadFrom::Leader, budget).await
     }
 
     /// The region that holds `key`, and one of its peers, in turn, to read from.
     ///
     /// # Errors
     /// As [`Router::locate`].
-    pub(crate) async fn locate_replica(&self, key: &[u8], budget: &mut Budget) -> Result<Route> {
-        self.locate_one(key, true, budget).await
+    pub(crate) async fn locate_replica(&self, key: &[u8], from: ReadFrom, budget: &mut Budget) -> Result<Route> {
+        self.locate_one(key, from, budget).await
     }
 
-    async fn locate_one(&self, key: &[u8], replica_read: bool, budget: &mut Budget) -> Result<Route> {
+    async fn locate_one(&self, key: &[u8], read_from: ReadFrom, budget: &mut Budget) -> Result<Route> {
         loop {
             budget.check()?;
             match self.region(key).await {
                 Ok(Some(cached)) => {
-                    for peer in self.in_order(&cached, replica_read) {
+                    for peer in self.in_order(&cached, read_from != ReadFrom::Leader) {
                         match self.address(peer.store_id).await {
                             Ok(Some(address)) => {
-                                return Ok(Route { region: cached.region, peer, address, replica_read });
+                                return Ok(Route { region: cached.region, peer, address, read_from });
                             }
                             Ok(None) => budget.note(format!("address of store {} is not known", peer.store_id)),
                             Err(reason) => budget.note(reason),
@@ -115,7 +117,7 @@ impl Router {
     /// Notes that a peer served a request.
     pub(crate) fn succeeded(&self, route: &Route) {
         self.health.lock().answered(route.peer.store_id);
-        if !route.replica_read {
+        if route.read_from == ReadFrom::Leader {
             self.regions.lock().succeeded(&route.region, &route.peer);
         }
     }

@@ -8,6 +8,7 @@ use nokv_proto::kvrpcpb;
 use crate::budget::Budget;
 use crate::client::Client;
 use crate::error::{Error, InvalidInput, Result};
+use crate::options::ReadFrom;
 
 /// A key and its value.
 pub type Pair = (Bytes, Bytes);
@@ -96,6 +97,7 @@ impl Client {
         budget: &mut Budget,
     ) -> Result<Page> {
         let encoded = Key::encode(&from);
+        let mut read_from = self.inner.options.read_from;
         loop {
             let rows = size.rows(limit);
             let request = kvrpcpb::ScanRequest {
@@ -106,7 +108,7 @@ impl Client {
                 version: version.0,
                 ..Default::default()
             };
-            let (route, answer) = match self.read_call(encoded.as_encoded(), &request, budget).await {
+            let (route, answer) = match self.read_call(encoded.as_encoded(), &request, read_from, budget).await {
                 Ok(answered) => answered,
                 Err(error) => {
                     size.shrink(rows, error)?;
@@ -132,6 +134,8 @@ impl Client {
                 let locked = lock.key.clone();
                 self.resolve(locks, budget).await?;
                 if pairs.is_empty() {
+                    // A replica may have heard of the lock, and not yet of its end.
+                    read_from = ReadFrom::Leader;
                     continue;
                 }
                 return Ok(Page { pairs, next: Some(locked) });

@@ -62,6 +62,9 @@ pub struct RequestContext {
     pub term: u64,
     /// The request reads, and a follower or learner may serve it, at the leader's read index.
     pub replica_read: bool,
+    /// The request reads in the past, and any replica may serve it alone that knows its timestamp to be settled. Comes
+    /// with `replica_read`, for where none does.
+    pub stale_read: bool,
 }
 
 /// One region's gate.
@@ -81,6 +84,8 @@ pub struct Gate {
     applied: AtomicU64,
     written: AtomicU64,
     committed: AtomicU64,
+    /// What all followers know to be committed, if this peer leads.
+    told: AtomicU64,
     last: AtomicU64,
 }
 
@@ -101,6 +106,7 @@ impl Gate {
             applied: AtomicU64::new(0),
             written: AtomicU64::new(0),
             committed: AtomicU64::new(0),
+            told: AtomicU64::new(0),
             last: AtomicU64::new(0),
         }
     }
@@ -184,6 +190,16 @@ impl Gate {
         self.applied.store(applied, Ordering::Relaxed);
         self.committed.store(committed, Ordering::Relaxed);
         self.last.store(last, Ordering::Relaxed);
+    }
+
+    /// Publishes up to where all followers that answer know of commits, as far as this leader knows.
+    pub fn set_told(&self, index: u64) {
+        self.told.store(index, Ordering::Relaxed);
+    }
+
+    /// Up to where all followers that answer know of commits. It may lag behind, and is then told once more.
+    pub fn told(&self) -> u64 {
+        self.told.load(Ordering::Relaxed)
     }
 
     /// Publishes whether the region sleeps here, for status pages.

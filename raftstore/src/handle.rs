@@ -305,7 +305,7 @@ impl<E: Engine> Raftstore<E> {
         &self.shared.gates
     }
 
-    fn mailbox(&self, region: RegionId) -> &Mailbox {
+    pub(crate) fn mailbox(&self, region: RegionId) -> &Mailbox {
         self.shared.mailboxes.of(region)
     }
 }

@@ -21,6 +21,7 @@
 //! | [`handle`] | what the node holds: views, proposals, status |
 //! | [`gate`] | a region's face to request threads; who may read now |
 //! | `replica_read` | reads from replicas that do not lead |
+//! | [`settled`] | the same as of the past, without asking the leader |
 //! | [`message`], [`mailboxes`], `bell` | what a raft loop is told; its mailbox, and which one; how it sleeps |
 //! | `peer/`, [`peer_context`] | one replica, one file a behaviour; what it is made with |
 //! | [`lease`] | until when a leader surely leads |
@@ -80,6 +81,7 @@ pub mod region_size;
 mod replica_read;
 pub mod round;
 mod safe_point;
+pub mod settled;
 pub mod split_keys;
 pub mod store;
 pub mod time;

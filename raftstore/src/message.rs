@@ -29,6 +29,8 @@ pub enum StoreMessage {
     Read(ReadRequest),
     /// The region's lease runs out and reads go on: renew it.
     RenewLease(RegionId),
+    /// A follower serves a read: it is to know at once what is committed.
+    TellCommits(RegionId),
     /// Messages to this store were lost.
     Unreachable(StoreId),
     /// Entries were applied.

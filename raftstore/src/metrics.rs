@@ -15,6 +15,8 @@ pub struct RaftMetrics {
     pub lease_reads: IntCounter,
     /// Reads that asked the quorum.
     pub quorum_reads: IntCounter,
+    /// Reads in the past that a replica served without asking anybody.
+    pub settled_reads: IntCounter,
     log_write_synced: Histogram,
     log_write_unsynced: Histogram,
 }
@@ -36,6 +38,10 @@ impl Default for RaftMetrics {
             messages_refused: counter("nokv_raft_messages_refused_total", "Raft messages that the network refused."),
             lease_reads: counter("nokv_raft_lease_reads_total", "Read views given out under the leader's lease."),
             quorum_reads: counter("nokv_raft_quorum_reads_total", "Read views that had to ask the quorum."),
+            settled_reads: counter(
+                "nokv_raft_settled_reads_total",
+                "Read views in the past that were given out without asking the leader.",
+            ),
             log_write_synced: histogram(
                 "nokv_raft_log_write_synced_seconds",
                 "Time of a round's log write with sync.",
@@ -63,6 +69,7 @@ impl RaftMetrics {
             Box::new(self.messages_refused.clone()),
             Box::new(self.lease_reads.clone()),
             Box::new(self.quorum_reads.clone()),
+            Box::new(self.settled_reads.clone()),
             Box::new(self.log_write_synced.clone()),
             Box::new(self.log_write_unsynced.clone()),
         ]

@@ -12,6 +12,7 @@ use nokv_proto::metapb::Region;
 
 use crate::gate::{RequestContext, Role};
 use crate::handle::{Raftstore, RegionView};
+use crate::message::StoreMessage;
 use crate::records::{ApplyRecord, Liveness, RegionRecord};
 use crate::{RegionError, RegionExt};
 
@@ -21,14 +22,29 @@ impl<E: Engine> Raftstore<E> {
     /// # Errors
     /// As [`Raftstore::view`].
     pub async fn read_index(&self, context: &RequestContext) -> Result<u64, RegionError> {
-        Self::applied_index(&self.view(context).await?)
+        self.announce(&self.view(context).await?)
+    }
+
+    /// The last entry whose effects are in a view of the leader, for a replica that is to show as much. Followers are
+    /// told that it is committed, if one may not know: else they learn it with the leader's next message, which in a
+    /// quiet region is a heart-beat away.
+    ///
+    /// # Errors
+    /// [`RegionError::ServerIsBusy`] if its record cannot be read.
+    pub fn announce(&self, view: &RegionView<E::View>) -> Result<u64, RegionError> {
+        let (index, region) = (Self::applied_index(view)?, view.region.region_id());
+        if self.gates().get(region).is_ok_and(|gate| gate.told() < index) {
+            // If it is refused, the next heart-beat tells.
+            let _ = self.mailbox(region).offer(StoreMessage::TellCommits(region));
+        }
+        Ok(index)
     }
 
     /// The last entry whose effects are in a view.
     ///
     /// # Errors
     /// [`RegionError::ServerIsBusy`] if its record cannot be read.
-    pub fn applied_index(view: &RegionView<E::View>) -> Result<u64, RegionError> {
+    fn applied_index(view: &RegionView<E::View>) -> Result<u64, RegionError> {
         let record = ApplyRecord::load(&view.view, view.region.region_id());
         record.map(|record| record.applied_index).map_err(|error| busy(&error.to_string()))
     }

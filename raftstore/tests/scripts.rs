@@ -86,6 +86,7 @@ impl Runner for Script {
             }),
             "view" => self.view(store, region),
             "read" => self.read(store, region, ms, &word("name")),
+            "replica-read" => self.replica_read(store, region, to),
             "cut" | "mend" | "isolate" | "heal" => {
                 self.link(command.name.as_str(), store, to);
                 Ok(String::new())
@@ -349,6 +350,19 @@ impl Script {
         self.outcomes()
     }
 
+    /// Asks the leader at `store` for its read index, and runs until the replica at `to` has applied as much.
+    fn replica_read(&mut self, store: u64, region: u64, to: u64) -> Result<String, Box<dyn Error>> {
+        let index = self.cluster().node(store).read_index(region)??;
+        let context = nokv_raftstore::RequestContext { region_id: RegionId(region), ..Default::default() };
+        for ms in 0..1_000 {
+            if self.cluster().node(to).handle.replica_view(&context, index)?.is_some() {
+                return Ok(format!("store {to} shows entry {index} after {ms} ms\n"));
+            }
+            self.cluster().run(Duration::from_millis(1));
+        }
+        Err(format!("store {to} does not show entry {index} within a second").into())
+    }
+
     fn link(&mut self, what: &str, store: u64, to: u64) {
         let network = self.cluster().network.clone();
         match what {
@@ -486,12 +500,23 @@ const SEEDS_MENDED: [(u64, &str); 3] = [
     (1_004, "images that nobody needed any more held all places for a minute"),
 ];
 
+/// Seeds to live, by default so many; more if NOKV_LIVES says so.
+fn seeds(default: u64) -> std::ops::Range<u64> {
+    match std::env::var("NOKV_LIVES").ok().and_then(|text| text.parse::<u64>().ok()) {
+        Some(count) => 1_000..1_000 + count,
+        None => 0..default,
+    }
+}
+
+#[test]
+fn whoever_dies_in_the_night_every_region_is_led_again() {
+    let slept: usize = seeds(16).map(|seed| lives::sleep::night(seed).unwrap_or_else(|error| panic!("{error}"))).sum();
+    assert!(slept > 0, "nobody ever slept");
+}
+
 #[test]
 fn random_lives_lose_nothing() {
-    let seeds = match std::env::var("NOKV_LIVES").ok().and_then(|text| text.parse::<u64>().ok()) {
-        Some(count) => 1_000..1_000 + count,
-        None => 0..24,
-    };
+    let seeds = seeds(24);
     let mut tally = lives::Tally::default();
     for (seed, mended) in SEEDS_MENDED.into_iter().chain(seeds.map(|seed| (seed, ""))) {
         tally += lives::live(seed).unwrap_or_else(|error| panic!("{error}\n{mended}"));

@@ -12,6 +12,7 @@
 //! * `auto_split/`: regions that grow too large are split by themselves.
 //! * `admin/`: what is done to regions on request; `region_ids.rs`: ids that were never used before.
 //! * `collector/`: garbage collection by itself, a turn at a time.
+//! * `settler.rs`: up to which timestamps replicas may be read alone.
 //! * `config/`: the topology file, read and checked in one go.
 //! * `tso/`: timestamps that never go back; the allocator in it is pure.
 //! * `key_text.rs`, `value_text.rs`: keys and values as people write them, the same in every tool.
@@ -33,5 +34,6 @@ pub mod logging;
 pub mod node;
 pub mod region_ids;
 pub mod service;
+pub mod settler;
 pub mod tso;
 pub mod value_text;

@@ -30,7 +30,7 @@
 //! | [`run`] | one run: up, under faults, left alone, judged |
 //! | [`scenario`] | the scenarios, as a table |
 //! | [`world`] | `node`, `raft_task`, `apply_task` in a `process`, on a `slot`; `clock`, `disk`, `power` |
-//! | | between them: `link`, `oracle`, `directory`, `network_task`; `orders` to them; `atlas`: the regions |
+//! | | between them: `link`, `store_link`, `oracle`, `directory`, `network_task`; `orders`; `atlas`: the regions |
 //! | [`faults`] | one file a kind of fault |
 //! | [`workloads`] | registers, bank, lists, sequential inserts, raw keys; clients that use and leave them |
 //! | [`checkers`] | who judges their histories; pure, each tested with planted anomalies |
@@ -43,8 +43,8 @@
 //! process; a checker or rule that cannot fail is a defect, so each is shown an anomaly by a test.
 //!
 //! What stands in for production code, and must be kept like it: `world/raft_task.rs` for `RaftLoop::run`,
-//! `world/apply_task.rs` for `run_apply_loop`, `world/link.rs` for gRPC, `world/oracle.rs` for the oracle's HTTP
-//! service, `world/directory.rs` for whoever knows the map.
+//! `world/apply_task.rs` for `run_apply_loop`, `world/link.rs` and `world/store_link.rs` for gRPC, `world/oracle.rs`
+//! for the oracle's HTTP service, `world/directory.rs` for whoever knows the map.
 //!
 //! Absent, until the code under test has them: merges, placement; reads that fail on demand (the in-memory engine has
 //! none). Absent on purpose: RocksDB and sockets (real processes are hurt elsewhere); timers finer than tokio's

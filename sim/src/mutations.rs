@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 37] = [
+pub const MUTATIONS: [Mutation; 42] = [
     mutation("send before sync", "raftstore: ready", 40),
     mutation("do not sync", "raftstore: ready", 10),
     mutation("forget the vote", "raftstore: ready", 60),
@@ -57,6 +57,11 @@ pub const MUTATIONS: [Mutation; 37] = [
     mutation("reads do not raise max_ts", "percolator: announcements", 2_000),
     mutation("hide announced locks", "percolator: announcements", 2_000),
     mutation("choose timestamps before max_ts is fresh", "server: freshness", 2_000),
+    mutation("settle before the announced is applied", "server: settled", 3_000),
+    mutation("settle without raising max_ts", "server: settled", 3_000),
+    mutation("settle without a quorum", "server: settler", 3_000),
+    mutation("follow whoever asks", "raftstore: settled", 3_000),
+    mutation("read what is settled before it is applied", "server: settled", 400),
     mutation("forget the bound of timestamps", "placement: clock", 200),
     mutation("commit timestamp before prewrite", "client: two_phase", 40),
     mutation("call unknown commits failed", "client: commit", 200),

@@ -18,6 +18,31 @@ impl Peer {
         self.raw.skip_bcast_commit(false);
     }
 
+    /// Tells those followers what is committed that may not know, since one of them waits for it to serve a read.
+    pub fn tell_commits(&mut self) {
+        if !self.leads() || self.is_asleep() {
+            return;
+        }
+        let committed = self.raw.raft.raft_log.committed;
+        let waits = self.heard_followers().filter(|(_, knows)| *knows < committed).map(|(id, _)| id);
+        for id in waits.collect::<Vec<_>>() {
+            self.raw.raft.send_append(id);
+        }
+    }
+
+    /// What every follower that answers knows to be committed, as far as this leader knows.
+    pub(super) fn told_index(&self) -> u64 {
+        if !self.leads() {
+            return 0;
+        }
+        self.heard_followers().map(|(_, knows)| knows).min().unwrap_or(u64::MAX)
+    }
+
+    fn heard_followers(&self) -> impl Iterator<Item = (u64, u64)> {
+        let others = self.raw.raft.prs().iter().filter(|(id, progress)| **id != self.me.id && progress.recent_active);
+        others.map(|(id, progress)| (*id, progress.committed_index))
+    }
+
     /// Takes in a report. What entries did to the replica itself is the store's to carry out, before this.
     pub fn applied(&mut self, report: &Applied) {
         debug_assert!(report.index >= self.applied_index, "apply never goes back");

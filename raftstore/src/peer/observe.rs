@@ -49,6 +49,7 @@ impl Peer {
     pub(super) fn publish_progress(&self) {
         let log = &self.raw.raft.raft_log;
         self.gate.set_progress(self.applied_index, log.committed, log.last_index());
+        self.gate.set_told(self.told_index());
     }
 
     /// What was proposed may or may not survive in another leader's log; only that leader can tell.

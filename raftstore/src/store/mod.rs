@@ -114,11 +114,9 @@ impl Store {
                     let _ = request.done.send(Err(RegionError::RegionNotFound { region: request.region_id }));
                 }
             },
-            StoreMessage::RenewLease(region) => {
-                if let Some(peer) = self.wake(region) {
-                    peer.renew_lease();
-                }
-            }
+            StoreMessage::RenewLease(region) => self.wake(region).into_iter().for_each(Peer::renew_lease),
+            // It wakes nobody: where all sleep, all know.
+            StoreMessage::TellCommits(region) => self.look_at(region).into_iter().for_each(Peer::tell_commits),
             StoreMessage::Unreachable(store) => self.unreachable(store),
             StoreMessage::Applied(reports) => {
                 for report in reports {

@@ -207,12 +207,16 @@ impl Node {
     /// A view, if it can be had without asking anybody.
     pub fn lease_view(&self, region: u64) -> Option<Result<RegionView<nokv_engine::MemoryView>, RegionError>> {
         let context = RequestContext { region_id: RegionId(region), ..Default::default() };
-        let mut view = Box::pin(self.handle.view(&context));
-        let waker = std::task::Waker::noop();
-        match view.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
-            std::task::Poll::Ready(outcome) => Some(outcome),
-            std::task::Poll::Pending => None,
-        }
+        at_once(self.handle.view(&context))
+    }
+
+    /// How far a replica has to have applied to show what was written before now.
+    ///
+    /// # Errors
+    /// The leader would have to ask its quorum.
+    pub fn read_index(&self, region: u64) -> Result<Result<u64, RegionError>, &'static str> {
+        let context = RequestContext { region_id: RegionId(region), ..Default::default() };
+        at_once(self.handle.read_index(&context)).ok_or("the leader holds no lease")
     }
 
     pub fn send(&self, message: StoreMessage) {
@@ -277,6 +281,15 @@ impl Node {
 
     fn now(&self) -> MonotonicTime {
         nokv_raftstore::Clock::now(self.clock.as_ref())
+    }
+}
+
+/// What a future is, if it waits for nothing.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = Box::pin(future);
+    match future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+        std::task::Poll::Ready(outcome) => Some(outcome),
+        std::task::Poll::Pending => None,
     }
 }
 

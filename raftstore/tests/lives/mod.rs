@@ -3,6 +3,7 @@
 
 mod act;
 mod check;
+pub mod sleep;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -96,6 +97,8 @@ impl Life {
             log_entries_slack: random.u64(5..60),
             log_entries_max: random.u64(10..80),
             image_chunk_bytes: 64,
+            // Some fall asleep in between.
+            hibernate_after_ticks: if seed % 4 == 2 { 3 } else { 0 },
             ..Config::default()
         };
         let mut cluster = Cluster::new(3, &[b"k3", b"k6"], config);

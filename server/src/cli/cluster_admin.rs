@@ -69,14 +69,23 @@ impl Picture {
         self.sightings.iter().filter(leads).max_by_key(|sighting| sighting.said.term)
     }
 
-    /// What is known best: the leader's word, else the newest.
+    /// What is known best: the newest epoch, and among those that show it, the leader's word. A leader that has just
+    /// been elected may be a change behind.
     pub(super) fn best(&self) -> Option<&Sighting> {
-        let newest = |sighting: &&Sighting| {
-            let epoch = sighting.region.region_epoch.unwrap_or_default();
-            (epoch.version, epoch.conf_ver)
-        };
-        self.leader().or_else(|| self.sightings.iter().max_by_key(newest))
+        let leader = self.leader().map(|leader| leader.store);
+        self.sightings.iter().max_by_key(|sighting| (epoch(sighting), Some(sighting.store) == leader))
     }
+
+    /// The leader, if no store shows a newer region than it does.
+    pub(super) fn leader_up_to_date(&self) -> Option<&Sighting> {
+        let newest = self.sightings.iter().map(epoch).max();
+        self.leader().filter(|leader| Some(epoch(leader)) >= newest)
+    }
+}
+
+fn epoch(sighting: &Sighting) -> (u64, u64) {
+    let epoch = sighting.region.region_epoch.unwrap_or_default();
+    (epoch.version, epoch.conf_ver)
 }
 
 impl ClusterAdmin {
@@ -208,4 +217,34 @@ pub(super) async fn pause(deadline: Instant, waiting_for: &str, sent: bool) -> R
 fn whole_story(status: &Status) -> String {
     let causes = std::iter::successors(std::error::Error::source(status), |cause| cause.source());
     causes.last().map_or_else(|| status.message().to_owned(), ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sighting(store: u64, role: RaftRole, term: u64, conf_ver: u64) -> Sighting {
+        let epoch = metapb::RegionEpoch { version: 1, conf_ver };
+        let region = metapb::Region { id: 7, region_epoch: Some(epoch), ..Default::default() };
+        Sighting { store, said: RegionOnStore { role: role.into(), term, ..Default::default() }, region }
+    }
+
+    #[test]
+    fn a_leader_that_has_not_applied_a_change_is_not_taken_at_its_word() {
+        let picture = |leaders_conf_ver| Picture {
+            sightings: vec![
+                sighting(1, RaftRole::Follower, 8, 5),
+                sighting(2, RaftRole::Leader, 9, leaders_conf_ver),
+                sighting(3, RaftRole::Leader, 8, 5),
+            ],
+            silent: BTreeMap::new(),
+        };
+        let behind = picture(4);
+        assert_eq!(behind.leader().map(|leader| leader.store), Some(2));
+        assert!(behind.leader_up_to_date().is_none(), "whoever looks waits");
+        assert_ne!(behind.best().map(|best| best.store), Some(2), "the change is done: it is shown");
+        let level = picture(5);
+        assert_eq!(level.leader_up_to_date().map(|leader| leader.store), Some(2));
+        assert_eq!(level.best().map(|best| best.store), Some(2));
+    }
 }

@@ -48,13 +48,13 @@ impl ClusterArgs {
         Instant::now() + Duration::from_secs(self.stores.timeout)
     }
 
-    /// The region after a command, in the form asked for.
-    pub(super) async fn answer(&self, admin: &ClusterAdmin, region: u64, said: &str) -> Answer {
-        let picture = admin.look(region).await;
+    /// The region after a command, in the form asked for: by the look that found it done, since another may meet a
+    /// leader that has not applied it yet.
+    pub(super) fn answer(&self, region: u64, picture: &Picture, said: &str) -> Answer {
         if self.output.json {
-            return Answer::json(&region_show::json(region, &picture));
+            return Answer::json(&region_show::json(region, picture));
         }
-        Answer::ok(format!("{said}\n{}", region_show::text(region, &picture)))
+        Answer::ok(format!("{said}\n{}", region_show::text(region, picture)))
     }
 }
 
@@ -79,7 +79,7 @@ async fn split(args: &SplitArgs) -> Result<Answer, Failure> {
         return Err(Failure::usage("a region is cut at a key; - is no key (write hex:2d for the key \"-\")"));
     }
     let mut sent = false;
-    loop {
+    let done = loop {
         let picture = admin.look(args.region).await;
         let leader = match leader_of(args.region, &picture)? {
             Ok(leader) => leader,
@@ -93,13 +93,13 @@ async fn split(args: &SplitArgs) -> Result<Answer, Failure> {
             return Err(not_inside(&leader.region, key));
         }
         if inside.is_empty() {
-            break;
+            break picture;
         }
         let regions = new_regions(&leader.region, &inside, &args.ids)?;
         let request = SplitRequest { region_id: args.region, region_epoch: leader.region.region_epoch, regions };
         let taken = admin.order(leader.store, |mut client| async move { client.split(request).await }).await;
         match taken {
-            Taken::Done => break,
+            Taken::Done => sent = true,
             Taken::Refused(why) => return Err(refused(&why)),
             Taken::NotYet(why) => pause(deadline, &why, sent).await?,
             Taken::Unknown(why) => {
@@ -107,12 +107,10 @@ async fn split(args: &SplitArgs) -> Result<Answer, Failure> {
                 pause(deadline, &why, sent).await?;
             }
         }
-    }
+    };
     let names: Vec<_> = keys.iter().map(ToString::to_string).collect();
-    Ok(args
-        .cluster
-        .answer(&admin, args.region, &format!("region {} is cut at {}", args.region, names.join(", ")))
-        .await)
+    let said = format!("region {} is cut at {}", args.region, names.join(", "));
+    Ok(args.cluster.answer(args.region, &done, &said))
 }
 
 /// With the ids that were given, if any, shared out in order.
@@ -157,19 +155,24 @@ fn not_inside(region: &metapb::Region, key: &KeyText) -> Failure {
 
 async fn transfer_leader(args: &TransferLeaderArgs) -> Result<Answer, Failure> {
     let (admin, deadline) = (args.cluster.admin()?, args.cluster.deadline());
-    transfer(&admin, args.region, args.store, deadline).await?;
+    let done = transfer(&admin, args.region, args.store, deadline).await?;
     let said = format!("store {} leads region {}", args.store, args.region);
-    Ok(args.cluster.answer(&admin, args.region, &said).await)
+    Ok(args.cluster.answer(args.region, &done, &said))
 }
 
-/// Hands a region over until the store leads it.
-pub(super) async fn transfer(admin: &ClusterAdmin, region: u64, to: u64, deadline: Instant) -> Result<(), Failure> {
+/// Hands a region over until the store leads it. Returns the look that found it so.
+pub(super) async fn transfer(
+    admin: &ClusterAdmin,
+    region: u64,
+    to: u64,
+    deadline: Instant,
+) -> Result<Picture, Failure> {
     let mut looks = 0;
     loop {
         let picture = admin.look(region).await;
         let mut waiting_for = format!("store {to} does not lead region {region} yet");
         match leader_of(region, &picture)? {
-            Ok(leader) if leader.store == to => return Ok(()),
+            Ok(leader) if leader.store == to => return Ok(picture),
             Ok(leader) => {
                 check_may_lead(&leader.region, to)?;
                 if looks % LOOKS_PER_TRANSFER == 0 {
@@ -206,10 +209,13 @@ fn check_may_lead(region: &metapb::Region, store: u64) -> Result<(), Failure> {
 /// # Errors
 /// No store that answers has such a region, and all of them answer.
 pub(super) fn leader_of(region: u64, picture: &Picture) -> Result<Result<&Sighting, String>, Failure> {
-    match picture.leader() {
-        Some(leader) => Ok(Ok(leader)),
-        None if picture.sightings.is_empty() && picture.silent.is_empty() => Err(unknown(region, picture)),
-        None => {
+    match (picture.leader_up_to_date(), picture.leader()) {
+        (Some(leader), _) => Ok(Ok(leader)),
+        (None, Some(behind)) => {
+            Ok(Err(format!("store {} leads region {region} and has not applied its latest change", behind.store)))
+        }
+        (None, None) if picture.sightings.is_empty() && picture.silent.is_empty() => Err(unknown(region, picture)),
+        (None, None) => {
             let silent: Vec<_> = picture.silent.iter().map(|(store, why)| format!("store {store}: {why}")).collect();
             let silent = if silent.is_empty() { String::new() } else { format!(" ({})", silent.join("; ")) };
             Ok(Err(format!("region {region} has no leader{silent}")))

@@ -17,6 +17,9 @@ use super::region_command::{leader_of, no_peer, peer_on, refused};
 /// A learner this close to the log's end has caught up: the rest comes with the messages under way.
 const BEHIND_MAX: u64 = 256;
 
+/// How long a removed peer's store is waited for, which may be cut off from the others.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+
 /// What is to be done next.
 enum Step {
     /// It is as it should be.
@@ -42,10 +45,10 @@ pub(super) async fn add_peer(args: &AddPeerArgs) -> Result<Answer, Failure> {
     }
     let deadline = args.cluster.deadline().max(Instant::now() + Duration::from_secs(args.catch_up));
     let next = |leader: &Sighting, _: &Picture| next_to_add(leader, args);
-    change(&admin, region, false, deadline, next).await?;
+    let done = change(&admin, region, false, deadline, next).await?;
     let role = if args.learner { "a learner" } else { "a voter" };
     let said = format!("region {region} has {role} on store {store}");
-    Ok(args.cluster.answer(&admin, region, &said).await)
+    Ok(args.cluster.answer(region, &done, &said))
 }
 
 fn next_to_add(leader: &Sighting, args: &AddPeerArgs) -> Result<Step, Failure> {
@@ -91,12 +94,17 @@ fn how_far_behind(leader: &Sighting, peer: &metapb::Peer) -> Option<String> {
 pub(super) async fn remove_peer(args: &RemovePeerArgs) -> Result<Answer, Failure> {
     let admin = args.cluster.admin()?;
     let (region, store) = (args.region, args.store);
-    let mut seen = false;
+    let mut seen = None;
+    let mut given_up = None;
     let next = |leader: &Sighting, picture: &Picture| {
         let Some(peer) = peer_on(&leader.region, store) else {
-            return if seen { Ok(Step::Done) } else { Err(no_peer(&leader.region, store)) };
+            let Some(id) = seen else { return Err(no_peer(&leader.region, store)) };
+            // Its store learns of it a moment later. If it does not, it will when it hears of the others again.
+            let patience = *given_up.get_or_insert_with(|| Instant::now() + FAREWELL_MAX);
+            let lives = still_there(picture, store, id) && Instant::now() < patience;
+            return Ok(if lives { Step::Wait(format!("store {store} still has its peer {id}")) } else { Step::Done });
         };
-        seen = true;
+        seen = Some(peer.id);
         Ok(match peer.role() {
             PeerRole::IncomingVoter | PeerRole::DemotingVoter => Step::Wait("another change is under way".to_owned()),
             _ if leader.store == store && leader.region.peers.len() == 1 => {
@@ -111,9 +119,15 @@ pub(super) async fn remove_peer(args: &RemovePeerArgs) -> Result<Answer, Failure
             _ => Step::Change(MemberChange { kind: Kind::Remove.into(), store_id: store, peer_id: peer.id }),
         })
     };
-    change(&admin, region, args.force, args.cluster.deadline(), next).await?;
+    let done = change(&admin, region, args.force, args.cluster.deadline(), next).await?;
     let said = format!("region {region} has no peer on store {store}");
-    Ok(args.cluster.answer(&admin, region, &said).await)
+    Ok(args.cluster.answer(region, &done, &said))
+}
+
+/// Whether a store shows a peer.
+fn still_there(picture: &Picture, store: u64, id: u64) -> bool {
+    let has = |sighting: &Sighting| sighting.said.peer.is_some_and(|own| own.id == id);
+    picture.sightings.iter().any(|sighting| sighting.store == store && has(sighting))
 }
 
 /// Why the region could not go on without its peer on `store`. The leader asks itself the same, but it takes a moment
@@ -136,14 +150,14 @@ fn lost_quorum(region: &metapb::Region, store: u64, picture: &Picture) -> Option
     ))
 }
 
-/// Looks and does the next step until there is none.
+/// Looks and does the next step until there is none. Returns the look that found none.
 async fn change(
     admin: &ClusterAdmin,
     region: u64,
     forced: bool,
     deadline: Instant,
     mut next: impl FnMut(&Sighting, &Picture) -> Result<Step, Failure>,
-) -> Result<(), Failure> {
+) -> Result<Picture, Failure> {
     let mut sent = false;
     loop {
         let picture: Picture = admin.look(region).await;
@@ -155,7 +169,7 @@ async fn change(
             }
         };
         let taken = match next(leader, &picture)? {
-            Step::Done => return Ok(()),
+            Step::Done => return Ok(picture),
             Step::Wait(why) => Taken::NotYet(why),
             Step::Change(change) => {
                 let region_epoch = leader.region.region_epoch;

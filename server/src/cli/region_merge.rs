@@ -5,7 +5,7 @@ use nokv_proto::metapb;
 use nokv_proto::nokvpb::MergeRequest;
 use tokio::time::Instant;
 
-use super::cluster_admin::{ClusterAdmin, Taken, pause};
+use super::cluster_admin::{ClusterAdmin, Picture, Taken, pause};
 use super::exit::{Answer, Failure};
 use super::region_args::MergeArgs;
 use super::region_command::{leader_of, refused};
@@ -16,12 +16,12 @@ pub(super) async fn merge(args: &MergeArgs) -> Result<Answer, Failure> {
     if source == target {
         return Err(refused("a region is merged into its neighbour, not into itself"));
     }
-    let first = led(&admin, source, deadline, false).await?.1;
+    let (first, _) = led(&admin, source, deadline, false).await?;
     let mut sent = false;
-    loop {
-        let (_, heir) = led(&admin, target, deadline, sent).await?;
+    let done = loop {
+        let (heir, targets) = led(&admin, target, deadline, sent).await?;
         if holds(&heir, &first) {
-            break;
+            break targets;
         }
         let picture = admin.look(source).await;
         let Some(leader) = picture.leader() else {
@@ -46,21 +46,21 @@ pub(super) async fn merge(args: &MergeArgs) -> Result<Answer, Failure> {
                 pause(deadline, &why, sent).await?;
             }
         }
-    }
-    Ok(args.cluster.answer(&admin, target, &format!("region {source} has ended in region {target}")).await)
+    };
+    Ok(args.cluster.answer(target, &done, &format!("region {source} has ended in region {target}")))
 }
 
-/// A region as its leader has it, and where that is.
+/// A region as its leader has it, and as all stores have it.
 async fn led(
     admin: &ClusterAdmin,
     region: u64,
     deadline: Instant,
     sent: bool,
-) -> Result<(u64, metapb::Region), Failure> {
+) -> Result<(metapb::Region, Picture), Failure> {
     loop {
         let picture = admin.look(region).await;
-        match leader_of(region, &picture)? {
-            Ok(leader) => return Ok((leader.store, leader.region.clone())),
+        match leader_of(region, &picture)?.map(|leader| leader.region.clone()) {
+            Ok(region) => return Ok((region, picture)),
             Err(why) => pause(deadline, &why, sent).await?,
         }
     }

@@ -13,6 +13,8 @@ use super::finding::Finding;
 /// The text being read, with the findings so far.
 pub(super) struct Source<'a> {
     text: &'a str,
+    /// Where lines end, so that a file of many regions is not counted through for each of them.
+    line_ends: Vec<usize>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -32,13 +34,14 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Source { text, findings: Vec::new() }
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Source { text, line_ends, findings: Vec::new() }
     }
 
     /// The 1-based line on which `part`, a slice of the text, begins.
     pub(super) fn line(&self, place: &Place<'_>) -> usize {
         let offset = (place.raw.as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        1 + self.text.bytes().take(offset).filter(|b| *b == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < offset)
     }
 
     pub(super) fn report(&mut self, place: &Place<'_>, problem: impl fmt::Display) {

@@ -63,6 +63,30 @@ fn regions_become_metadata_with_encoded_bounds() {
     assert_eq!(peers, [(101, 1, 0), (201, 2, 0), (301, 3, 0)]);
 }
 
+/// Counting lines anew for each of so many places takes minutes.
+#[test]
+fn a_file_of_very_many_regions_is_read_in_one_go() {
+    const REGIONS: usize = 20_000;
+    let bound = |at: usize| if at == 0 || at == REGIONS { "-".to_owned() } else { format!("key-{at:06}") };
+    let region = |at: usize| {
+        let (id, start, end) = (at + 1, bound(at), bound(at + 1));
+        format!(
+            "{{\n\"id\": {id},\n\"start_key\": \"{start}\",\n\"end_key\": \"{end}\",\n\"peers\": \
+             [{{\n\"store_id\": 1,\n\"peer_id\": {id}\n}}]\n}}"
+        )
+    };
+    let regions: Vec<String> = (0..REGIONS).map(region).collect();
+    let text = format!(
+        "{{\n\"stores\": [{{\"store_id\": 1, \"addr\": \"a:1\"}}],\n\"regions\": [\n{}\n]}}",
+        regions.join(",\n")
+    );
+    let topology = Topology::parse("f.json", &text).unwrap();
+    assert_eq!(topology.regions.len(), REGIONS);
+    let wrong = text.replacen("\"peer_id\": 20000", "\"peer_id\": 0", 1);
+    let line = text.lines().count() - 3;
+    assert!(findings(&wrong).starts_with(&format!("{line}: ")), "{}", findings(&wrong));
+}
+
 #[test]
 fn what_may_be_left_out() {
     let text = r#"{"stores":[{"store_id":1,"addr":"h:1"}],"regions":[{"id":1,"peers":[{"store_id":1,"peer_id":1}]}],

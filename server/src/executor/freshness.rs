@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use nokv_client::TimestampOracle;
 use nokv_engine::is_planted;
-use nokv_percolator::Announcements;
+use nokv_percolator::{Announcements, Timestamp};
 use nokv_raftstore::{RegionExt as _, RegionView};
 use nokv_transport::RegionId;
 use parking_lot::Mutex;
@@ -59,18 +59,21 @@ impl Freshness {
     /// Draws a timestamp for `leadership`, under which a view was taken before this call. Says nothing if it cannot:
     /// ask [`Freshness::covers`].
     pub(super) async fn draw(&self, leadership: Leadership, announcements: &Announcements) {
-        let Some(oracle) = &self.oracle else { return };
+        if let Some(timestamp) = self.timestamp().await {
+            announcements.raise(timestamp);
+            self.known.lock().insert(leadership.region, leadership);
+        }
+    }
+
+    /// A new timestamp, if there is an oracle that answers.
+    pub(super) async fn timestamp(&self) -> Option<Timestamp> {
+        let oracle = self.oracle.as_ref()?;
         if self.ask_again_at.lock().is_some_and(|at| Instant::now() < at) {
-            return;
+            return None;
         }
-        match timeout(ORACLE_WAIT_MAX, oracle.timestamps(1)).await {
-            Ok(Ok(timestamp)) => {
-                announcements.raise(timestamp);
-                self.known.lock().insert(leadership.region, leadership);
-                *self.ask_again_at.lock() = None;
-            }
-            Ok(Err(_)) | Err(_) => *self.ask_again_at.lock() = Some(Instant::now() + ORACLE_PAUSE),
-        }
+        let drawn = timeout(ORACLE_WAIT_MAX, oracle.timestamps(1)).await.ok().and_then(Result::ok);
+        *self.ask_again_at.lock() = if drawn.is_some() { None } else { Some(Instant::now() + ORACLE_PAUSE) };
+        drawn
     }
 }
 

@@ -13,6 +13,7 @@
 //! | `admit.rs` | is this request for this peer; the order of region errors |
 //! | `read.rs` | get, batch get, scan |
 //! | `replica.rs` | reads where this store follows: [`Leaders`] |
+//! | `settled.rs` | the same as of the past, asking nobody: [`Settled`] |
 //! | `write.rs` | every command that writes, in one path; [`WriteCommand`] |
 //! | `prewrite.rs` | prewrites that choose their own commit timestamp |
 //! | `freshness.rs` | whether it is known how far earlier leaders read |
@@ -44,6 +45,7 @@ mod replica;
 mod resolve_lock;
 mod safe_point;
 mod scan_lock;
+mod settled;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -67,6 +69,8 @@ pub use self::read::RegionScan;
 pub use self::replica::Leaders;
 pub use self::resolve_lock::ResolveRegion;
 pub use self::scan_lock::RegionLocks;
+use self::settled::SettledTimes;
+pub use self::settled::{Claim, Settled};
 pub use self::write::WriteCommand;
 
 /// Told when this machine, and not a command, has failed: the node must stop at once, answering nobody.
@@ -128,6 +132,7 @@ pub struct Executor<E: Engine> {
     budget: Arc<Budget>,
     options: ExecutorOptions,
     leaders: Option<Arc<dyn Leaders>>,
+    settled: Arc<SettledTimes>,
     on_failure: OnFailure,
 }
 
@@ -143,6 +148,7 @@ impl<E: Engine> Executor<E> {
             budget,
             options,
             leaders: None,
+            settled: Arc::default(),
             on_failure,
         }
     }
@@ -190,6 +196,7 @@ impl<E: Engine> Clone for Executor<E> {
             budget: self.budget.clone(),
             options: self.options,
             leaders: self.leaders.clone(),
+            settled: self.settled.clone(),
             on_failure: self.on_failure.clone(),
         }
     }

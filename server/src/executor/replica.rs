@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use nokv_engine::Engine;
 use nokv_percolator::{ReadPoint, Timestamp};
 use nokv_proto::metapb::{Peer, Region};
-use nokv_raftstore::{Raftstore, RegionError, RegionView, RequestContext};
+use nokv_raftstore::{RegionError, RegionView, RequestContext};
 use tokio::time::{Instant, sleep};
 
 use super::{ExecuteError, Executor, RegionScan};
@@ -30,18 +30,27 @@ pub trait Leaders: Send + Sync + 'static {
 }
 
 impl<E: Engine> Executor<E> {
-    /// A view of this replica, where it follows and the request allows that it serves; `check` finds what is read to be
-    /// this region's. `None`: it is the leader's to serve.
+    /// A view of this replica, where the request allows that it serves, and it follows or all of that time is settled;
+    /// `check` finds what is read to be this region's. `None`: it is the leader's to serve.
     pub(super) async fn follower_view(
         &self,
         context: &RequestContext,
         version: Timestamp,
         check: impl Fn(&Region) -> Result<(), RegionError>,
     ) -> Result<Option<RegionView<E::View>>, ExecuteError> {
-        let Some(leaders) = self.leaders.as_ref().filter(|_| context.replica_read) else { return Ok(None) };
+        if !context.replica_read {
+            return Ok(None);
+        }
         // In a box, so that reads of the leader pay nothing for it.
         let found = Box::pin(async {
-            let Some(leader) = self.raftstore().leader_elsewhere(context)? else { return Ok(None) };
+            if let Some(view) = self.settled_view(context, version) {
+                return Ok(Some(view));
+            }
+            let Some(leaders) = self.leaders.as_ref() else { return Ok(None) };
+            let Some(leader) = self.raftstore().leader_elsewhere(context)? else {
+                self.want_settled(context);
+                return Ok(None);
+            };
             let read_index = leaders.read_index(leader, context, version).await?;
             self.applied_view(context, read_index).await.map(Some)
         });
@@ -59,13 +68,14 @@ impl<E: Engine> Executor<E> {
         if version.is_zero() {
             return Ok(self.raftstore().read_index(context).await?);
         }
+        self.want_settled(context);
         // As if the whole region were read here: writes that choose their commit timestamp choose one above `version`
         // from now on, and those that may have chosen one below are waited for.
         let (region, _) = self.raftstore().enter(context)?;
         let lower = region.start_key.clone();
         let scan = RegionScan { lower, read: ReadPoint::snapshot(version), ..RegionScan::default() };
         let view = self.view_to_scan(context, &scan).await?;
-        Ok(Raftstore::<E>::applied_index(&view)?)
+        Ok(self.raftstore().announce(&view)?)
     }
 
     async fn applied_view(

@@ -1,5 +1,6 @@
-//! Asks the leaders of regions on other stores how far a replica has to have applied (`tikvpb.Tikv/ReadIndex`), over
-//! connections that are kept, one for each store.
+//! What stores ask each other for the sake of reads, over connections that are kept, one for each store: leaders, how
+//! far a replica has to have applied (`tikvpb.Tikv/ReadIndex`); and those that may follow, whether they do
+//! (`tikvpb.Tikv/CheckLeader`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use nokv_percolator::Timestamp;
-use nokv_proto::kvrpcpb::{self, ReadIndexRequest};
+use nokv_proto::kvrpcpb::{self, CheckLeaderRequest, CheckLeaderResponse, ReadIndexRequest};
 use nokv_proto::metapb::Peer;
 use nokv_proto::tikvpb::tikv_client::TikvClient;
 use nokv_raftstore::{RegionError, RequestContext};
@@ -16,6 +17,7 @@ use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::executor::Leaders;
+use crate::settler::Followers;
 
 /// How long a leader is waited for: a little more than it may wait for its quorum.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
@@ -64,6 +66,8 @@ impl Leaders for StoreLeaders {
                     region_id: context.region_id.0,
                     region_epoch: context.epoch,
                     peer: Some(leader),
+                    // So that the leader settles timestamps from now on.
+                    stale_read: context.stale_read,
                     ..Default::default()
                 }),
                 start_ts: version.0,
@@ -76,6 +80,15 @@ impl Leaders for StoreLeaders {
                 None => Ok(answer.read_index),
                 Some(error) => Err(refused(error, context, &silent)),
             }
+        })
+    }
+}
+
+impl Followers for StoreLeaders {
+    fn check_leader(&self, store: StoreId, request: CheckLeaderRequest) -> BoxFuture<'_, Option<CheckLeaderResponse>> {
+        Box::pin(async move {
+            let mut client = TikvClient::new(self.channel(store)?);
+            Some(client.check_leader(request).await.ok()?.into_inner())
         })
     }
 }

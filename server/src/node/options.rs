@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nokv_client::HttpOracle;
 use nokv_engine::RocksOptions;
@@ -20,6 +21,9 @@ use crate::region_ids::RegionIds;
 
 /// Ten seconds: longer than the pauses of a region that is in use, and soon enough for the others.
 const HIBERNATE_AFTER_TICKS: usize = 100;
+
+/// As fresh as people who read in the past expect, and two small messages a second for each pair of stores.
+const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a node needs to know.
 #[derive(Clone, Debug)]
@@ -54,6 +58,8 @@ pub struct NodeOptions {
     pub executor: ExecutorOptions,
     /// Garbage collection's options.
     pub collector: CollectorOptions,
+    /// How often timestamps are settled, for reads in the past: a follower is up to two of these behind.
+    pub settle_interval: Duration,
     /// The network's options.
     pub grpc: GrpcOptions,
 }
@@ -82,6 +88,7 @@ impl NodeOptions {
             },
             executor: ExecutorOptions::default(),
             collector: CollectorOptions::default(),
+            settle_interval: SETTLE_INTERVAL,
             grpc: GrpcOptions::default(),
         }
     }

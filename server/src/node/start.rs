@@ -4,6 +4,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nokv_client::NetworkOracle;
 use nokv_engine::{ApartRaftLog, RaftLog, RocksEngine, RocksOptions};
@@ -30,6 +31,7 @@ use crate::auto_split::AutoSplit;
 use crate::collector::{CollectMetrics, Collector, CollectorOptions};
 use crate::executor::{Executor, OnFailure};
 use crate::service::{Calls, GrpcServer};
+use crate::settler::Settler;
 
 /// A node that serves. Dropping it does not stop it in order; [`Node::stop`] does.
 pub struct Node {
@@ -45,8 +47,8 @@ pub struct Node {
     pub(super) stopping: watch::Sender<bool>,
     pub(super) serving: JoinHandle<Result<(), tonic::transport::Error>>,
     pub(super) status: Option<JoinHandle<()>>,
-    /// Garbage collection, and space that comes back; given up when the node stops.
-    pub(super) housekeeping: [AbortHandle; 2],
+    /// Garbage collection, space that comes back, and timestamps that are settled; given up when the node stops.
+    pub(super) housekeeping: [AbortHandle; 3],
     pub(super) log: Logger,
 }
 
@@ -56,16 +58,22 @@ fn oracle(options: &NodeOptions) -> Result<Option<Arc<NetworkOracle>>, NodeError
     Ok(oracle.map_err(|error| NodeError::Flags(error.to_string()))?.map(Arc::new))
 }
 
-/// Starts what removes garbage, and what gives its space back.
+/// Starts what removes garbage, what gives its space back, and what settles timestamps.
 fn keep_house(
     executor: &Executor<RocksEngine>,
-    options: CollectorOptions,
-    metrics: &Arc<CollectMetrics>,
+    collector: (CollectorOptions, &Arc<CollectMetrics>),
+    (followers, interval): (Arc<StoreLeaders>, Duration),
     log: &Logger,
-) -> [AbortHandle; 2] {
+) -> [AbortHandle; 3] {
+    let (options, metrics) = collector;
+    let settler = Settler::new(executor.clone(), followers, interval);
     let collector = Collector::new(executor.clone(), options, metrics.clone());
     let engine = executor.raftstore().engine().clone();
-    [tokio::spawn(collector.run()).abort_handle(), tokio::spawn(reclaim(engine, log.clone())).abort_handle()]
+    [
+        tokio::spawn(collector.run()).abort_handle(),
+        tokio::spawn(reclaim(engine, log.clone())).abort_handle(),
+        tokio::spawn(settler.run()).abort_handle(),
+    ]
 }
 
 impl Node {
@@ -98,8 +106,9 @@ impl Node {
         let network = GrpcNetwork::start(options.store, book.clone(), options.grpc, runtime, &log);
         let raft = network.attach(Arc::new(opened.inbox.clone()));
         let raftstore = opened.handle.clone();
-        let executor = Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal))
-            .with_leaders(Arc::new(StoreLeaders::new(book.clone())));
+        let stores = Arc::new(StoreLeaders::new(book.clone()));
+        let executor =
+            Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal)).with_leaders(stores.clone());
         let executor = oracle.into_iter().fold(executor, |executor, oracle| executor.with_oracle(oracle));
         let calls = Arc::new(Calls::default());
         let admin = RegionAdmin::new(raftstore.clone(), options.ids);
@@ -107,7 +116,6 @@ impl Node {
         let grpc = GrpcServer::new(executor.clone(), admin, meeting, raft, calls.clone(), &options.grpc).await?;
         let health = grpc.health();
         let (stopping, mut stopped) = watch::channel(false);
-
         tokio::spawn(meeter.go_on(stopping.subscribe(), on_fatal.clone()));
 
         let as_network: Arc<dyn Network> = network.clone();
@@ -119,15 +127,15 @@ impl Node {
         let auto_split = splitter.state();
         tokio::spawn(splitter.run(stopping.subscribe()));
         let collecting = Arc::new(CollectMetrics::default());
-        let housekeeping = keep_house(&executor, options.collector, &collecting, &log);
+        let settling = (stores, options.settle_interval);
+        let housekeeping = keep_house(&executor, (options.collector, &collecting), settling, &log);
         let status = status_listener.map(|listener| {
             let pages =
                 Pages::new(executor, network.clone(), &calls, &collecting, address, stopping.subscribe(), auto_split);
             tokio::spawn(StatusServer::new(pages).serve(listener))
         });
-        let store = options.store;
         Ok(Node {
-            store,
+            store: options.store,
             address,
             status_address,
             book,

@@ -172,6 +172,8 @@ fn region(status: &RegionStatus) -> RegionOnStore {
         committed_index: status.committed_index,
         last_index: status.last_index,
         lease_ms: status.lease_ms,
+        approximate_bytes: status.size.map(|size| size.bytes),
+        approximate_records: status.size.map(|size| size.records),
         ..Default::default()
     }
 }

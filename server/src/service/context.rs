@@ -25,8 +25,9 @@ pub(super) fn request_context(context: Option<&kvrpcpb::Context>) -> Result<Requ
         epoch: context.region_epoch,
         peer: context.peer,
         term: context.term,
-        // A stale read is served as of now, which is never wrong; that it need not ask the leader is not made use of.
+        // Where its timestamp is not known to be settled, a stale read is served as any replica serves.
         replica_read: context.replica_read || context.stale_read,
+        stale_read: context.stale_read,
     })
 }
 

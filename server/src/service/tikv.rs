@@ -27,6 +27,7 @@ use super::tikv_stream::{StreamBounds, StreamWork};
 use super::{MESSAGE_BYTES_MAX, delete_range, gc, raw, read_index, split_region, txn_read, txn_write};
 use crate::admin::RegionAdmin;
 use crate::executor::Executor;
+use crate::settler::check_leader;
 
 /// The bounds of every stream.
 const BOUNDS: StreamBounds = StreamBounds {
@@ -197,6 +198,10 @@ macro_rules! service {
             async fn read_index(&self, request: Request<ReadIndexRequest>) -> Replied<ReadIndexResponse> {
                 let Dispatch { executor, .. } = self.dispatch.as_ref();
                 read_index::read_index(executor, request.into_inner()).await.map(Response::new)
+            }
+
+            async fn check_leader(&self, request: Request<CheckLeaderRequest>) -> Replied<CheckLeaderResponse> {
+                Ok(Response::new(check_leader(&self.dispatch.executor, request.get_ref())))
             }
 
             async fn coprocessor(&self, _: Request<coprocessor::Request>) -> Replied<coprocessor::Response> {

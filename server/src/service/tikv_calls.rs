@@ -3,8 +3,8 @@
 
 /// Hands the table to a macro: `hot` and `served` have the batch's name, the method (which is also the counter), its
 /// messages and the function that does it; `batched` are the other commands a batch may hold; `refused` the other
-/// methods; `split_region` and `read_index`, which are about regions and not their data, stand beside the table. What
-/// is hot keeps its state within a batch's request, whose size every request pays for.
+/// methods; `split_region`, `read_index` and `check_leader`, which are about regions and not their data, stand beside
+/// the table. What is hot keeps its state within a batch's request, whose size every request pays for.
 macro_rules! tikv_calls {
     ($then:ident) => {
         $then! {
@@ -63,7 +63,6 @@ macro_rules! tikv_calls {
                 raw_compare_and_swap(RawCasRequest) -> RawCasResponse;
                 raw_checksum(RawChecksumRequest) -> RawChecksumResponse;
                 raw_coprocessor(RawCoprocessorRequest) -> RawCoprocessorResponse;
-                check_leader(CheckLeaderRequest) -> CheckLeaderResponse;
                 mvcc_get_by_key(MvccGetByKeyRequest) -> MvccGetByKeyResponse;
                 mvcc_get_by_start_ts(MvccGetByStartTsRequest) -> MvccGetByStartTsResponse;
                 get_store_safe_ts(StoreSafeTsRequest) -> StoreSafeTsResponse;

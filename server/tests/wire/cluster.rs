@@ -26,6 +26,7 @@ pub struct Cluster {
     addresses: BTreeMap<u64, String>,
     pub folder: TempDir,
     ids: RegionIds,
+    tso: Option<String>,
 }
 
 pub fn regions() -> Vec<Region> {
@@ -39,9 +40,18 @@ pub fn regions() -> Vec<Region> {
 
 impl Cluster {
     pub async fn start() -> Cluster {
+        Self::begin(None).await
+    }
+
+    /// Whose stores know a timestamp server.
+    pub async fn start_with_tso(url: &str) -> Cluster {
+        Self::begin(Some(url.to_owned())).await
+    }
+
+    async fn begin(tso: Option<String>) -> Cluster {
         let ids = RegionIds::new(Arc::new(Counter::from_ms(1_790_000_000_000)));
-        let mut cluster =
-            Cluster { nodes: BTreeMap::new(), addresses: BTreeMap::new(), folder: TempDir::new().unwrap(), ids };
+        let (nodes, addresses) = (BTreeMap::new(), BTreeMap::new());
+        let mut cluster = Cluster { nodes, addresses, folder: TempDir::new().unwrap(), ids, tso };
         for store in STORES {
             cluster.start_node(store).await;
         }
@@ -49,7 +59,11 @@ impl Cluster {
     }
 
     pub async fn start_node(&mut self, store: u64) {
-        let node = start_node(store, self.folder.path(), self.ids.clone(), &self.addresses).await;
+        let mut options = options(store, self.folder.path(), self.ids.clone(), &self.addresses);
+        options.tso = self.tso.clone();
+        let log = slog::Logger::root(slog::Discard, slog::o!());
+        let on_fatal = Arc::new(|error: &dyn std::fmt::Display| -> () { panic!("{error}") });
+        let node = Node::start(options, log, on_fatal).await.unwrap();
         for other in self.nodes.values() {
             other.address_book().set(node.store(), &node.address().to_string()).unwrap();
             node.address_book().set(other.store(), &other.address().to_string()).unwrap();
@@ -60,6 +74,11 @@ impl Cluster {
 
     pub async fn stop_node(&mut self, store: u64) {
         self.nodes.remove(&store).unwrap().stop().await;
+    }
+
+    /// Where the stores listen that were ever started.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.values().cloned().collect()
     }
 
     pub fn node(&self, store: u64) -> &Node {
@@ -147,7 +166,7 @@ impl Cluster {
     }
 }
 
-async fn start_node(store: u64, folder: &Path, ids: RegionIds, others: &BTreeMap<u64, String>) -> Node {
+fn options(store: u64, folder: &Path, ids: RegionIds, others: &BTreeMap<u64, String>) -> NodeOptions {
     let mut options = NodeOptions::new(StoreId(store), folder.join(store.to_string()), "127.0.0.1:0");
     options.regions = Some(regions());
     options.ids = Some(ids);
@@ -155,11 +174,10 @@ async fn start_node(store: u64, folder: &Path, ids: RegionIds, others: &BTreeMap
     options.stores = others.map(|(id, address)| (StoreId(*id), address.clone())).collect();
     // Fast elections, and the same ones in every run.
     options.collector.poll = Duration::from_millis(20);
+    options.settle_interval = Duration::from_millis(20);
     options.raft =
         Config { tick: Duration::from_millis(20), seed: store, hibernate_after_ticks: 10, ..Config::default() };
-    let log = slog::Logger::root(slog::Discard, slog::o!());
-    let on_fatal = Arc::new(|error: &dyn std::fmt::Display| -> () { panic!("{error}") });
-    Node::start(options, log, on_fatal).await.unwrap()
+    options
 }
 
 pub fn context(region: u64, store: u64) -> Context {

@@ -24,3 +24,4 @@ mod rig;
 mod rollback;
 mod scan;
 mod services;
+mod stale;

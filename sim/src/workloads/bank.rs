@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use nokv_client::{Client, Error, Mutation, ScanRange, Transaction};
+use nokv_percolator::Timestamp;
 use parking_lot::Mutex;
 
 use super::{LETTERS, Workloads, letter, number_in, value_of};
@@ -12,6 +14,9 @@ use crate::random::Random;
 
 const ACCOUNTS: u64 = 6;
 const EACH: u64 = 100;
+
+/// Statements, counted back, of which one is read once more.
+const REPEATED_BACK: usize = 12;
 
 /// The bank's history.
 #[derive(Debug, Default)]
@@ -40,7 +45,11 @@ impl Bank {
             let to = if to >= from { to + 1 } else { to };
             self.transfer(client, from, to, random).await
         } else {
-            self.statement(workloads, client, random.chance(500)).await
+            let by_scan = random.chance(500);
+            match self.statement(workloads, client, by_scan).await {
+                Ok(()) => self.repeat(workloads, client, by_scan).await,
+                failed => failed,
+            }
         };
         if let Err(error) = outcome {
             workloads.ended("bank", &error);
@@ -73,21 +82,57 @@ impl Bank {
         Ok(())
     }
 
+    /// Reads a statement of the past once more, as of then: whoever serves it must know that nothing can have changed.
+    async fn repeat(&self, workloads: &Workloads, client: &Client, by_scan: bool) -> Result<(), Error> {
+        let called = workloads.world.moment();
+        let version = {
+            let statements = self.statements.lock();
+            // Now an older one, now a younger one.
+            let back = statements.len() % REPEATED_BACK;
+            statements.iter().nth_back(back).map(|statement| Timestamp(statement.version))
+        };
+        let Some(version) = version else { return Ok(()) };
+        let balances = if by_scan { scan_at(client, version).await? } else { get_at(client, version).await? };
+        workloads.world.note(format_args!("the bank once more at {version}: {balances:?}"));
+        self.statements.lock().push(Statement { called, version: version.0, balances });
+        Ok(())
+    }
+
     pub(super) fn judge(&self) -> Result<(), String> {
         check(usize::try_from(ACCOUNTS).unwrap_or(0), ACCOUNTS * EACH, &self.statements.lock())
     }
 }
 
-async fn get(transaction: &Transaction) -> Result<BTreeMap<u64, u64>, Error> {
-    let there = transaction.batch_get((0..ACCOUNTS).map(key)).await?;
-    Ok(there.iter().filter_map(|(key, value)| Some((account_of(key)?, number_in(value)?))).collect())
+type Balances = BTreeMap<u64, u64>;
+
+fn balances<'p>(pairs: impl IntoIterator<Item = (&'p Bytes, &'p Bytes)>) -> Balances {
+    pairs.into_iter().filter_map(|(key, value)| Some((account_of(key)?, number_in(value)?))).collect()
 }
 
-async fn scan(transaction: &Transaction) -> Result<BTreeMap<u64, u64>, Error> {
-    let mut balances = BTreeMap::new();
+async fn get(transaction: &Transaction) -> Result<Balances, Error> {
+    Ok(balances(&transaction.batch_get((0..ACCOUNTS).map(key)).await?))
+}
+
+async fn get_at(client: &Client, version: Timestamp) -> Result<Balances, Error> {
+    Ok(balances(&client.batch_get_at((0..ACCOUNTS).map(key), version).await?))
+}
+
+fn accounts_of(letter: &str) -> ScanRange {
+    ScanRange::new(format!("{letter}a"), format!("{letter}b"))
+}
+
+async fn scan(transaction: &Transaction) -> Result<Balances, Error> {
+    let mut all = Balances::new();
     for letter in LETTERS {
-        let pairs = transaction.scan(ScanRange::new(format!("{letter}a"), format!("{letter}b")), 100).await?;
-        balances.extend(pairs.iter().filter_map(|(key, value)| Some((account_of(key)?, number_in(value)?))));
+        all.extend(balances(transaction.scan(accounts_of(letter), 100).await?.iter().map(|(k, v)| (k, v))));
     }
-    Ok(balances)
+    Ok(all)
+}
+
+async fn scan_at(client: &Client, version: Timestamp) -> Result<Balances, Error> {
+    let mut all = Balances::new();
+    for letter in LETTERS {
+        all.extend(balances(client.scan_at(accounts_of(letter), 100, version).await?.iter().map(|(k, v)| (k, v))));
+    }
+    Ok(all)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use nokv_client::{Client, Options};
+use nokv_client::{Client, Options, ReadFrom};
 use tokio::task::JoinHandle;
 
 use super::{Workloads, think};
@@ -26,6 +26,12 @@ pub fn connect(world: &Arc<World>, number: u64, random: &mut Random) -> (Client,
         seed: random.number(),
         ..Options::default()
     };
+    let read_from = match options.seed % 4 {
+        0 => ReadFrom::Leader,
+        1 => ReadFrom::Replicas,
+        _ => ReadFrom::Settled,
+    };
+    let options = Options { read_from, ..options };
     let link = ClientLink::new(world, number);
     let client = Client::new(link.clone(), OracleLink::new(world), NodesDirectory::new(world), options);
     (client, link)

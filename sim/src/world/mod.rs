@@ -15,6 +15,7 @@ mod power;
 mod process;
 mod raft_task;
 mod slot;
+mod store_link;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ pub use oracle::{OracleLink, SimOracle};
 pub use power::Loss;
 pub use process::Process;
 pub use slot::{Slot, Standing};
+pub use store_link::StoreLink;
 
 /// Ids of regions and peers that come later begin here.
 const FIRST_NEW_ID: u64 = 1_000;

@@ -18,6 +18,7 @@ use nokv_server::admin::RegionAdmin;
 use nokv_server::collector::{Collector, CollectorOptions};
 use nokv_server::executor::{Executor, ExecutorOptions};
 use nokv_server::service::{Calls, TikvService, TinyKvService};
+use nokv_server::settler::Settler;
 use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
 use nokv_transport::memory::MemoryEndpoint;
 use nokv_transport::{AddressBook, ImageSink, Inbox, RegionId, StoreId};
@@ -27,7 +28,7 @@ use raft::eraftpb::Message;
 
 use super::apply_task::{ApplyQueue, ApplyTaskLoop};
 use super::raft_task::RaftTask;
-use super::{Loss, OracleLink, Process, SimClock, Slot, World};
+use super::{Loss, OracleLink, Process, SimClock, Slot, StoreLink, World};
 use crate::random::Random;
 
 /// A store that is up.
@@ -66,6 +67,7 @@ struct Parts {
     parts: LoopParts,
     endpoint: Arc<MemoryEndpoint>,
     random: Random,
+    stores: Arc<StoreLink>,
 }
 
 impl Node {
@@ -91,7 +93,8 @@ impl Node {
         let on_failure = move |error: &MvccError| fatal.command_failed(store, error);
         let options = ExecutorOptions { latch_slots: 64, ..ExecutorOptions::default() };
         let executor = Executor::new(opened.handle.clone(), options, Arc::new(on_failure));
-        let executor = executor.with_oracle(OracleLink::new(world));
+        let stores = StoreLink::new(world, store);
+        let executor = executor.with_oracle(OracleLink::new(world)).with_leaders(stores.clone());
         // Serves the calls of TinyKv's own nodes, which nobody makes here; it dials nothing.
         let unused = GrpcNetwork::start(
             store,
@@ -129,13 +132,13 @@ impl Node {
             engine,
             applied: Mutex::new(applied),
             steps_to_live: AtomicU64::new(0),
-            waiting: Mutex::new(Some(Parts { parts, endpoint, random })),
+            waiting: Mutex::new(Some(Parts { parts, endpoint, random, stores })),
         }))
     }
 
     /// Starts its tasks.
     pub(super) fn run(self: &Arc<Self>, world: &Arc<World>) {
-        let Some(Parts { parts, endpoint, mut random }) = self.waiting.lock().take() else { return };
+        let Some(Parts { parts, endpoint, mut random, stores }) = self.waiting.lock().take() else { return };
         let queue = Arc::new(ApplyQueue::default());
         let apply = ApplyTaskLoop {
             world: world.clone(),
@@ -165,6 +168,7 @@ impl Node {
         self.spawn_part(false, world, async move { a.ended(store, raft.run().await) });
         self.spawn_part(true, world, async move { b.ended(store, apply.run().await) });
         self.spawn(world, collector.run());
+        self.spawn(world, Settler::new(self.executor.clone(), stores, pace).run());
     }
 
     /// Its replicas' gates, those of replicas that wait for their first image included.

@@ -87,7 +87,7 @@ measure_idle() {
 stop_stores() {
   local name
   for name in $(stores); do kill -TERM "${NODE_PID[$name]}" 2>/dev/null || true; done
-  for name in $(stores); do nodes_end_process "${NODE_PID[$name]}" && nodes_forget "$name"; done
+  for name in $(stores); do nodes_await_end "${NODE_PID[$name]}" && nodes_forget "$name"; done
 }
 
 finish() {
@@ -107,8 +107,8 @@ look topology "$WORKDIR/base.json" "$REGIONS" >"$CONFIG"
 nodes_open
 nodes_start tso
 nodes_wait_ready tso 30
-printf '%s (%s profile), %s regions, hibernation after %s s (0 = never)\n\n' "$("$NOKV" --version)" "$PROFILE" \
-  "$REGIONS" "$HIBERNATE"
+printf '%s (%s), %s regions, hibernation after %s s (0 = never)\n\n' "$("$NOKV" --version)" \
+  "${NOKV_BIN:-$PROFILE profile}" "$REGIONS" "$HIBERNATE"
 start_stores "first start"
 printf '\n| state | CPU of each store, %% of a core | memory of each, MiB | replicas asleep | load |\n'
 printf '| --- | --- | --- | --- | --- |\n'

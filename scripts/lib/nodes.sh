@@ -159,9 +159,14 @@ nodes_forget() {
 
 # Asks a process to stop and waits; past the limit it is killed.
 nodes_end_process() {
+  kill -CONT "$1" 2>/dev/null || true
+  kill -TERM "$1" 2>/dev/null || return 0
+  nodes_await_end "$1"
+}
+
+# Waits for a process that was asked to stop. It is not asked twice: that would cut its stopping short.
+nodes_await_end() {
   local pid=$1 deadline=$((SECONDS + STOP_SECONDS))
-  kill -CONT "$pid" 2>/dev/null || true
-  kill -TERM "$pid" 2>/dev/null || return 0
   while nodes_alive "$pid"; do
     if ((SECONDS >= deadline)); then
       nodes_say "process $pid did not stop within $STOP_SECONDS s: killing it"
@@ -180,7 +185,7 @@ nodes_stop_all() {
     [[ $name == tso ]] || kill -TERM "${NODE_PID[$name]}" 2>/dev/null || true
   done
   for name in "${!NODE_PID[@]}"; do
-    [[ $name == tso ]] || { nodes_end_process "${NODE_PID[$name]}" && nodes_forget "$name"; }
+    [[ $name == tso ]] || { nodes_await_end "${NODE_PID[$name]}" && nodes_forget "$name"; }
   done
   [[ -z ${NODE_PID[tso]:-} ]] || { nodes_end_process "${NODE_PID[tso]}" && nodes_forget tso; }
 }

@@ -6,6 +6,8 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::node::end_process;
+
 /// Starts listening for the signals and returns what resolves to the name of the first to come. From the call on, the
 /// signals no longer end the process by themselves, until the returned future has resolved.
 ///
@@ -25,7 +27,7 @@ pub fn stop_signal() -> io::Result<impl Future<Output = &'static str> + Send + '
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
-            std::process::exit(SECOND_SIGNAL_EXIT_CODE);
+            end_process(SECOND_SIGNAL_EXIT_CODE);
         });
         name
     })

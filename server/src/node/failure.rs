@@ -16,15 +16,15 @@ pub type OnFatal = Arc<dyn Fn(&dyn Display) + Send + Sync>;
 pub fn exit_at_once(store: StoreId) -> OnFatal {
     Arc::new(move |error| {
         let _ = writeln!(std::io::stderr(), "fatal: store {store} cannot go on and stops at once: {error}");
-        end_process();
+        end_process(1);
     })
 }
 
 /// Ends the process without running exit handlers: these would tear down the engine under threads that still use it.
-fn end_process() -> ! {
+pub fn end_process(exit_code: i32) -> ! {
     // SAFETY: `_exit` takes a plain integer, touches no memory of ours and does not return.
     #[allow(unsafe_code)]
     unsafe {
-        nix::libc::_exit(1)
+        nix::libc::_exit(exit_code)
     }
 }

@@ -45,7 +45,7 @@ mod stop;
 pub use self::args::ServeArgs;
 pub use self::boot_clock::BootClock;
 pub use self::error::NodeError;
-pub use self::failure::{OnFatal, exit_at_once};
+pub use self::failure::{OnFatal, end_process, exit_at_once};
 pub use self::layout::PeerFlag;
 pub use self::options::NodeOptions;
 pub use self::serve::serve;

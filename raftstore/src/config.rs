@@ -60,6 +60,9 @@ pub struct Config {
     /// Ticks in which nobody touched a region after which it goes to sleep: it ticks and heart-beats no more until
     /// somebody does. 0 = never. Default 0; a node has its own.
     pub hibernate_after_ticks: usize,
+    /// Replicas of a raft loop that may be awake; with more, quiet ones go to sleep sooner, in proportion: their
+    /// heart-beats alone would keep the loop from what it is there for. Default 1,000.
+    pub awake_max: usize,
     /// Raft loops (threads); each owns the regions whose id falls to it. Default 1.
     pub raft_loops: usize,
 }
@@ -91,6 +94,7 @@ impl Default for Config {
             images_receiving_max: 4,
             image_chunk_bytes: 512 << 10,
             hibernate_after_ticks: 0,
+            awake_max: 1_000,
             raft_loops: 1,
         }
     }
@@ -107,6 +111,16 @@ impl Config {
         }
         let ticks = u32::try_from(self.election_ticks_min.saturating_sub(1)).unwrap_or(u32::MAX);
         self.tick.saturating_mul(ticks).mul_f64(0.9)
+    }
+
+    /// Ticks after which a quiet region goes to sleep where so many replicas are awake; 0 = never.
+    pub fn hibernate_after(&self, awake: usize) -> usize {
+        let all = self.hibernate_after_ticks;
+        if awake <= self.awake_max {
+            return all;
+        }
+        // Not before it would be missed that somebody has just touched it.
+        all.saturating_mul(self.awake_max).checked_div(awake).unwrap_or(all).max(all.min(self.election_ticks_min))
     }
 
     /// Ticks without a word from another store after which the sleeping regions that it led wake up: two words may be
@@ -150,5 +164,19 @@ impl Config {
             return Err("raft_loops must be at least 1".to_owned());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_are_awake_the_sooner_quiet_ones_sleep() {
+        let config = Config { hibernate_after_ticks: 100, awake_max: 1_000, ..Config::default() };
+        let after = [0, 1_000, 2_000, 5_000, 1_000_000].map(|awake| config.hibernate_after(awake));
+        assert_eq!(after, [100, 100, 50, 20, 8]);
+        assert_eq!(Config { hibernate_after_ticks: 3, ..config.clone() }.hibernate_after(1_000_000), 3);
+        assert_eq!(Config { hibernate_after_ticks: 0, ..config }.hibernate_after(1_000_000), 0);
     }
 }

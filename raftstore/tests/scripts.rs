@@ -515,6 +515,17 @@ fn whoever_dies_in_the_night_every_region_is_led_again() {
 }
 
 #[test]
+fn where_very_many_are_awake_quiet_regions_sleep_sooner() {
+    let asleep_after_a_while = |awake_max| {
+        let config = Config { hibernate_after_ticks: 100, awake_max, ..Config::default() };
+        let mut cluster = Cluster::new(3, &[b"c", b"f", b"i"], config);
+        cluster.run(Duration::from_secs(8));
+        cluster.up().flat_map(|node| node.handle.regions()).filter(|status| status.is_asleep).count()
+    };
+    assert_eq!((asleep_after_a_while(1_000), asleep_after_a_while(1)), (0, 12));
+}
+
+#[test]
 fn random_lives_lose_nothing() {
     let seeds = seeds(24);
     let mut tally = lives::Tally::default();

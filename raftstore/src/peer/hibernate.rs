@@ -62,8 +62,8 @@ impl Peer {
     }
 
     /// Counts quiet ticks, and asks the others once there were enough of them. Their copies of the question.
-    pub(super) fn tick_awake(&mut self) -> Vec<(StoreId, RaftMessage)> {
-        if self.config.hibernate_after_ticks == 0 {
+    pub(super) fn tick_awake(&mut self, sleep_after: usize) -> Vec<(StoreId, RaftMessage)> {
+        if sleep_after == 0 {
             return Vec::new();
         }
         let log = &self.raw.raft.raft_log;
@@ -71,7 +71,7 @@ impl Peer {
         let is_quiet = seen == self.sleep.seen;
         self.sleep.seen = seen;
         self.sleep.idle_ticks = if is_quiet { self.sleep.idle_ticks + 1 } else { 0 };
-        if self.sleep.idle_ticks < self.config.hibernate_after_ticks || !self.leads() || !self.may_sleep() {
+        if self.sleep.idle_ticks < sleep_after || !self.leads() || !self.may_sleep() {
             return Vec::new();
         }
         self.sleep.idle_ticks = 0;

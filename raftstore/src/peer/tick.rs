@@ -13,9 +13,9 @@ use crate::{MonotonicTime, StoreError};
 const FORGOTTEN_AFTER_TICKS: usize = 100;
 
 impl Peer {
-    /// One raft tick, which a peer that sleeps does not notice. Returns whether there may be something to do, and what
-    /// the others are to be told beside Raft.
-    pub fn tick(&mut self, now: MonotonicTime) -> (bool, Vec<(StoreId, RaftMessage)>) {
+    /// One raft tick, which a peer that sleeps does not notice; one that was quiet for `sleep_after` of them (0: never)
+    /// goes to sleep. Returns whether there may be something to do, and what the others are to be told beside Raft.
+    pub fn tick(&mut self, now: MonotonicTime, sleep_after: usize) -> (bool, Vec<(StoreId, RaftMessage)>) {
         if self.dying.is_some() {
             return (true, Vec::new());
         }
@@ -34,7 +34,7 @@ impl Peer {
             if self.applied_index == self.raw.raft.raft_log.last_index() { 0 } else { self.config.cache_bytes_max };
         let held_by_all = self.held_by_all();
         self.raw.mut_store().shrink_cache(held_by_all, spare);
-        (true, self.tick_awake())
+        (true, self.tick_awake(sleep_after))
     }
 
     /// Whether this peer waits for its first image, and nobody has written to it for long: its group may have gone on

@@ -36,6 +36,8 @@ pub struct Store {
     /// To be sent with the next round: what peers are told that are none any more.
     outbox: Vec<(StoreId, RaftMessage)>,
     liveness: liveness::Liveness,
+    /// Peers that were awake at the last tick.
+    awake: usize,
 }
 
 pub(crate) use liveness::is_word;
@@ -58,6 +60,7 @@ impl Store {
             tasks: Vec::new(),
             outbox: Vec::new(),
             liveness: liveness::Liveness::new(now.0),
+            awake: 0,
         }
     }
 
@@ -86,9 +89,12 @@ impl Store {
         if self.next_tick == now {
             self.next_tick = now + self.context.config.tick;
         }
+        let sleep_after = self.context.config.hibernate_after(self.awake);
+        self.awake = 0;
         for (region, peer) in &mut self.peers {
-            let (has_work, words) = peer.tick(now);
+            let (has_work, words) = peer.tick(now, sleep_after);
             if has_work {
+                self.awake += 1;
                 self.dirty.insert(*region);
             }
             self.outbox.extend(words);

@@ -134,6 +134,10 @@ impl Client {
         for error in errors {
             match error.locked {
                 Some(lock) => locks.push(lock),
+                // It comes too late: the store may have forgotten what became of an earlier try.
+                None if !error.abort.is_empty() => {
+                    return Err(Error::Aborted { start_ts, reason: AbortReason::Refused(error.abort) });
+                }
                 None => return Err(Error::Aborted { start_ts, reason: key_error::reason(error) }),
             }
         }

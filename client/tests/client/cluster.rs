@@ -42,6 +42,8 @@ pub struct State {
     pub can_choose: bool,
     /// How often they were asked to.
     pub asked_to_choose: usize,
+    /// Below it, stores do not know any more what became of whom.
+    pub safe_point: Timestamp,
     /// How far they were read.
     pub announcements: Announcements,
     pub faults: Vec<Fault>,
@@ -69,6 +71,7 @@ impl Cluster {
             refuse_commit: false,
             can_choose: false,
             asked_to_choose: 0,
+            safe_point: Timestamp::ZERO,
             announcements: Announcements::default(),
             faults: Vec::new(),
             trace: Vec::new(),

@@ -1,11 +1,13 @@
 //! Transactions that choose their own commit timestamp: one phase, asynchronous commit, and what is made of lost
 //! answers where a prewrite may have been the commit.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nokv_client::{AbortReason, Client, Error, Options, Timestamp, Transaction};
+use nokv_engine::{Cf, WriteBatch};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, State};
 use crate::faults::{Effect, Fault};
 
 /// A cluster whose stores let transactions choose, and a client that asks for it.
@@ -104,6 +106,41 @@ async fn a_lost_answer_is_made_good_by_asking_again() {
         assert_eq!(client.get_at("apple", commit_ts).await.unwrap().unwrap(), "1");
         assert_eq!(client.get_at("apple", Timestamp(commit_ts.0 - 1)).await.unwrap(), None, "that very timestamp");
     }
+}
+
+/// A commit's first try goes wrong, then the safe point rises above it, and `then` happens; it is tried again.
+async fn overtaken_by_the_safe_point(effect: Option<Effect>, then: fn(&mut State)) -> nokv_client::Result<Timestamp> {
+    let (cluster, client) = choosing();
+    let transaction = writes(&client, &["apple"]).await;
+    let tries_before = AtomicUsize::new(usize::from(effect.is_some()));
+    let rises = move |state: &mut State| {
+        if tries_before.load(Ordering::Relaxed) == 0 {
+            state.safe_point = Timestamp(u64::MAX);
+            then(state);
+        } else {
+            tries_before.fetch_sub(1, Ordering::Relaxed);
+        }
+    };
+    cluster.fail(Fault::before("KvPrewrite", rises).times(2).in_region(1));
+    effect.into_iter().for_each(|effect| cluster.fail(Fault::once("KvPrewrite", effect).in_region(1)));
+    transaction.commit().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_the_safe_point_overtakes_is_never_called_aborted_by_mistake() {
+    let committed = overtaken_by_the_safe_point(Some(Effect::LoseReply), |_| ()).await;
+    committed.expect("its record is still there");
+    let collect = |state: &mut State| {
+        let mut batch = WriteBatch::new();
+        batch.delete_range(Cf::Write, &[], &[0xff]);
+        state.apply(&batch);
+    };
+    let error = overtaken_by_the_safe_point(Some(Effect::LoseReply), collect).await.unwrap_err();
+    assert!(error.is_undetermined(), "it was committed: {error}");
+    let error = overtaken_by_the_safe_point(Some(Effect::LoseRequest), |_| ()).await.unwrap_err();
+    assert!(error.is_undetermined(), "nobody can tell that it was not: {error}");
+    let error = overtaken_by_the_safe_point(None, |_| ()).await.unwrap_err();
+    assert!(matches!(error, Error::Aborted { .. }), "there was no other try: {error}");
 }
 
 #[tokio::test(start_paused = true)]

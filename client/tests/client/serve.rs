@@ -202,7 +202,7 @@ fn to_wire(error: KeyError) -> kvrpcpb::KeyError {
                 min_commit_ts: min_commit_ts.0,
             });
         }
-        KeyError::RolledBack { .. } | KeyError::Committed { .. } => wire.abort = text,
+        KeyError::RolledBack { .. } | KeyError::Committed { .. } | KeyError::BelowSafePoint { .. } => wire.abort = text,
         _ => wire.retryable = text,
     }
     wire
@@ -247,6 +247,10 @@ fn prewrite(state: &mut State, request: &kvrpcpb::PrewriteRequest) -> kvrpcpb::P
         commit_by: percolator::CommitBy::TwoPhases,
         assertion_level: percolator::AssertionLevel::Off,
     };
+    if command.start_ts < state.safe_point {
+        let refused = command.refuse_below(&state.engine.view(), state.safe_point).unwrap();
+        return prewritten(refused);
+    }
     // A request takes no time here, so nobody can meet what is announced.
     let wants_to = request.try_one_pc || request.use_async_commit;
     state.asked_to_choose += usize::from(wants_to);
@@ -262,10 +266,14 @@ fn prewrite(state: &mut State, request: &kvrpcpb::PrewriteRequest) -> kvrpcpb::P
     }
     let outcome = command.execute(&state.engine.view()).unwrap();
     state.apply(&outcome.batch);
+    prewritten(outcome.reply)
+}
+
+fn prewritten(reply: percolator::PrewriteReply) -> kvrpcpb::PrewriteResponse {
     kvrpcpb::PrewriteResponse {
-        errors: outcome.reply.errors.into_iter().map(to_wire).collect(),
-        min_commit_ts: outcome.reply.min_commit_ts.0,
-        one_pc_commit_ts: outcome.reply.commit_ts.0,
+        errors: reply.errors.into_iter().map(to_wire).collect(),
+        min_commit_ts: reply.min_commit_ts.0,
+        one_pc_commit_ts: reply.commit_ts.0,
         ..Default::default()
     }
 }
@@ -276,20 +284,21 @@ fn check_txn_status(state: &mut State, request: &kvrpcpb::CheckTxnStatusRequest)
         lock_ts: Timestamp(request.lock_ts),
         caller_start_ts: Timestamp(request.caller_start_ts),
         current_ts: Timestamp(request.current_ts),
-        rollback_if_not_exist: request.rollback_if_not_exist,
+        rollback_if_not_exist: request.rollback_if_not_exist && Timestamp(request.lock_ts) >= state.safe_point,
         verify_is_primary: false,
         force_sync_commit: request.force_sync_commit,
     };
     let outcome = command.execute(&state.engine.view()).unwrap();
     state.apply(&outcome.batch);
     let mut answer = kvrpcpb::CheckTxnStatusResponse::default();
-    match outcome.reply.unwrap().status {
-        percolator::TxnStatus::Alive(lock) => {
+    match outcome.reply.map(|reply| reply.status) {
+        Ok(percolator::TxnStatus::Alive(lock)) => {
             answer.lock_ttl = lock.ttl_ms;
             answer.lock_info = Some(lock_to_wire(lock));
         }
-        percolator::TxnStatus::Committed(commit_ts) => answer.commit_version = commit_ts.0,
-        percolator::TxnStatus::RolledBack => {}
+        Ok(percolator::TxnStatus::Committed(commit_ts)) => answer.commit_version = commit_ts.0,
+        Ok(percolator::TxnStatus::RolledBack) => {}
+        Err(error) => answer.error = Some(Box::new(to_wire(error))),
     }
     answer
 }

@@ -114,6 +114,21 @@ impl Prewrite {
         Ok(Outcome { batch, reply })
     }
 
+    /// Its answer once the safe point lies above its start. What it would decide by may be gone, so it claims nothing
+    /// any more; but an earlier try that committed is told, if that can still be seen.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub fn refuse_below<V: ReadView>(&self, view: &V, safe_point: Timestamp) -> Result<PrewriteReply> {
+        for mutation in &self.mutations {
+            if let TxnRecord::Committed(commit_ts) = find_txn_record(view, &mutation.key, self.start_ts)? {
+                return Ok(PrewriteReply { commit_ts, ..PrewriteReply::default() });
+            }
+        }
+        let error = KeyError::BelowSafePoint { ts: self.start_ts, safe_point };
+        Ok(PrewriteReply { errors: vec![error], ..PrewriteReply::default() })
+    }
+
     /// The earliest timestamp at which the transaction can commit: a bound at or below the start says nothing.
     fn bound(&self) -> Timestamp {
         self.min_commit_ts.max(self.start_ts.next())

@@ -8,6 +8,7 @@ use nokv_raftstore::{Proposal, RegionView, RequestContext};
 
 use super::budget::Charge;
 use super::freshness::Leadership;
+use super::safe_point::check_at_least;
 use super::write::WriteCommand as _;
 use super::{ExecuteError, Executor};
 
@@ -35,8 +36,10 @@ impl<E: Engine> Executor<E> {
         let latches = self.latch(encoded(&command)).await?;
         let (reply, proposal) = {
             let view = self.view_after_all_reads(context, &command).await?;
-            if let Some(refused) = command.refused_below(self.safe_point()) {
-                return Ok(refused);
+            let safe_point = self.safe_point();
+            if check_at_least(command.start_ts, safe_point).is_err() {
+                let (Ok(view) | Err(view)) = view;
+                return Ok(self.checked(command.refuse_below(&view.view, safe_point))?);
             }
             let announced = match &view {
                 Ok(_) => self.announcements.announce(&command, max_commit_ts),

@@ -25,16 +25,11 @@ pub trait WriteCommand: Send + Sync {
         self.keys().map(|key| key.as_encoded().len()).sum()
     }
 
-    /// Its answer, if the safe point forbids it: what it would decide by may be gone.
-    fn refused_below(&self, _safe_point: Timestamp) -> Option<Self::Reply> {
-        None
-    }
-
-    /// Decides.
+    /// Decides. Below `safe_point`, what the decision rests on may be gone; it was looked up after the view was taken.
     ///
     /// # Errors
     /// See [`nokv_percolator::Error`].
-    fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<Self::Reply>>;
+    fn decide<V: ReadView>(&self, view: &V, safe_point: Timestamp) -> nokv_percolator::Result<Outcome<Self::Reply>>;
 }
 
 impl<E: Engine> Executor<E> {
@@ -55,10 +50,7 @@ impl<E: Engine> Executor<E> {
         let latches = self.latch(keys()).await?;
         let (reply, proposal) = {
             let view = self.view(context, keys()).await?;
-            if let Some(refused) = command.refused_below(self.safe_point()) {
-                return Ok(refused);
-            }
-            let Outcome { batch, reply } = self.checked(command.execute(&view.view))?;
+            let Outcome { batch, reply } = self.checked(command.decide(&view.view, self.safe_point()))?;
             if batch.is_empty() {
                 return Ok(reply);
             }
@@ -105,13 +97,27 @@ impl WriteCommand for Prewrite {
         self.mutations.iter().map(mutation).sum()
     }
 
-    fn refused_below(&self, safe_point: Timestamp) -> Option<PrewriteReply> {
-        let error = check_at_least(self.start_ts, safe_point).err()?;
-        Some(PrewriteReply { errors: vec![error], ..PrewriteReply::default() })
+    fn decide<V: ReadView>(&self, view: &V, safe_point: Timestamp) -> nokv_percolator::Result<Outcome<PrewriteReply>> {
+        match check_at_least(self.start_ts, safe_point) {
+            Ok(()) => self.execute(view),
+            Err(_) => self.refuse_below(view, safe_point).map(Outcome::unchanged),
+        }
+    }
+}
+
+impl WriteCommand for CheckTxnStatus {
+    type Reply = Reply<CheckTxnStatusReply>;
+
+    fn keys(&self) -> impl Iterator<Item = &Key> + Send {
+        std::iter::once(&self.primary)
     }
 
-    fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<PrewriteReply>> {
-        Prewrite::execute(self, view)
+    /// Below the safe point, that nothing is found does not say that it never committed.
+    fn decide<V: ReadView>(&self, view: &V, safe_point: Timestamp) -> nokv_percolator::Result<Outcome<Self::Reply>> {
+        match check_at_least(self.lock_ts, safe_point) {
+            Ok(()) => self.execute(view),
+            Err(_) => CheckTxnStatus { rollback_if_not_exist: false, ..self.clone() }.execute(view),
+        }
     }
 }
 
@@ -124,8 +130,8 @@ macro_rules! write_command {
                 $keys
             }
 
-            fn execute<V: ReadView>(&self, view: &V) -> nokv_percolator::Result<Outcome<$reply>> {
-                <$command>::execute(self, view)
+            fn decide<V: ReadView>(&self, view: &V, _: Timestamp) -> nokv_percolator::Result<Outcome<$reply>> {
+                self.execute(view)
             }
         }
     };
@@ -135,6 +141,5 @@ write_command!(Commit, Reply<()>, self => self.keys.iter());
 write_command!(BatchRollback, Reply<()>, self => self.keys.iter());
 write_command!(ResolveLock, Reply<()>, self => self.keys.iter());
 write_command!(CheckSecondaryLocks, SecondaryLocks, self => self.keys.iter());
-write_command!(CheckTxnStatus, Reply<CheckTxnStatusReply>, self => std::iter::once(&self.primary));
 write_command!(TxnHeartBeat, Reply<u64>, self => std::iter::once(&self.primary));
 write_command!(Cleanup, Reply<()>, self => std::iter::once(&self.key));

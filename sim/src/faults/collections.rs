@@ -19,17 +19,13 @@ use crate::world::{Node, World};
 /// Longer than that, and it is given up half-way, which must be fine as well.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Further back than any client goes on with a request: a commit that is asked for again below the safe point is
-/// refused, although the first try may have been granted.
-const BACK_MS_MIN: u64 = 10_000;
-
 /// Raises the safe point, for ever.
 pub(super) async fn raise(world: Arc<World>, mut random: Random) {
     let pace_ms = random.between(300, 5_000);
     loop {
         about(pace_ms, &mut random).await;
         let now = world.invariants.timestamps.highest();
-        let back_ms = random.between(BACK_MS_MIN, 20_000);
+        let back_ms = random.between(0, 20_000);
         let safe_point = Timestamp::compose(now.physical_ms().saturating_sub(back_ms), 0);
         begins(&world, format_args!("the safe point is to rise to {safe_point}"));
         let done = tokio::time::timeout(PATIENCE, raise_to(&world, safe_point)).await;

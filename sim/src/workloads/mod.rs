@@ -150,10 +150,10 @@ impl Workloads {
                 self.world.counts.unknown.fetch_add(1, Ordering::Relaxed);
                 Ended::Unknown
             }
-            // Who takes longer than the safe point is behind is refused, and a try before may have been granted.
+            // A read that takes longer than the safe point is behind.
             Error::Refused { .. } if error.to_string().contains("below the safe point") => {
-                self.world.counts.unknown.fetch_add(1, Ordering::Relaxed);
-                Ended::Unknown
+                self.world.counts.refused.fetch_add(1, Ordering::Relaxed);
+                Ended::Without
             }
             // Nothing else that the workloads do may be refused for good.
             Error::InvalidInput(_) | Error::Refused { .. } | Error::Protocol(_) => {

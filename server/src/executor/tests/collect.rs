@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use nokv_engine::{Cf, Cursor as _, Engine as _, KeyRange, MemoryEngine, ReadView as _};
-use nokv_percolator::{BatchGet, Commit, Get, Key, KeyError, ReadPoint, Timestamp};
+use nokv_percolator::{
+    BatchGet, CheckTxnStatus, Commit, CommitBy, Get, Key, KeyError, Prewrite, ReadPoint, Timestamp, TxnStatus,
+};
 
 use super::super::RegionScan;
 use super::{ExecutorOptions, Rig, context, prewrite};
@@ -84,6 +86,30 @@ async fn who_comes_from_below_the_safe_point_is_refused() {
     let refused = rig.executor.write(&context(1), &prewrite(&["b"], 44)).await.unwrap();
     assert_eq!(refused.errors, [below(44, 45)]);
     assert_eq!(rig.executor.write(&context(1), &prewrite(&["b"], 45)).await.unwrap().errors, []);
+}
+
+#[tokio::test]
+async fn who_committed_before_the_safe_point_rose_is_told_so_and_nobody_is_called_rolled_back() {
+    let rig = Rig::start(ExecutorOptions::default()).await;
+    let at_once = |key: &str| Prewrite { commit_by: CommitBy::OnePhase, ..prewrite(&[key], 40) };
+    rig.write("a", 40).await;
+    rig.executor.raise_safe_point(&context(1), Timestamp(45)).await.unwrap();
+    let again = async |key| rig.executor.prewrite(&context(1), at_once(key), Timestamp::ZERO).await;
+    assert_eq!(again("a").await.unwrap().commit_ts, Timestamp(41));
+    assert_eq!(again("b").await.unwrap().errors, [below(40, 45)]);
+    let status = |key: &str| CheckTxnStatus {
+        primary: Key::encode(key.as_bytes()),
+        lock_ts: Timestamp(40),
+        caller_start_ts: Timestamp::ZERO,
+        current_ts: Timestamp::MAX,
+        rollback_if_not_exist: true,
+        verify_is_primary: false,
+        force_sync_commit: false,
+    };
+    let asked = async |key| rig.executor.write(&context(1), &status(key)).await;
+    assert_eq!(asked("a").await.unwrap().unwrap().status, TxnStatus::Committed(Timestamp(41)));
+    let nothing = asked("b").await.unwrap().unwrap_err();
+    assert!(matches!(nothing, KeyError::TxnNotFound { .. }), "its record could be gone: {nothing}");
 }
 
 #[tokio::test]

@@ -14,6 +14,10 @@ use crate::workload::Workload;
 pub struct BenchArgs {
     #[command(subcommand)]
     pub(crate) what: What,
+    /// Threads that run all clients (default: half of the cores). On one, requests that are ready leave together; the
+    /// servers need the rest of the machine.
+    #[arg(long, global = true, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -25,6 +29,12 @@ pub(crate) enum What {
 }
 
 impl BenchArgs {
+    /// Threads of the runtime that the benchmark is to run on.
+    pub fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or((cores / 2).max(1), usize::from)
+    }
+
     /// Whether errors are to be printed as JSON.
     pub fn json(&self) -> bool {
         match &self.what {

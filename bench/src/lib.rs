@@ -39,8 +39,8 @@ mod workload;
 pub use args::BenchArgs;
 pub use error::{BenchError, Result};
 
-/// Runs what the command line asks for and returns the figures as text to be printed. Needs tokio's multi-threaded
-/// runtime with everything enabled.
+/// Runs what the command line asks for and returns the figures as text to be printed. Needs a tokio runtime of
+/// [`BenchArgs::threads`] threads with everything enabled.
 ///
 /// # Errors
 /// If it cannot be run; failed operations are figures, not errors.

@@ -59,9 +59,9 @@ pub async fn run(args: LimitsArgs) -> Result<String> {
             Part::Unary => echo::unary(&args, &mut clock).await?,
             Part::Stream => echo::stream(&args, &mut clock).await?,
             // These block; nothing else runs here meanwhile.
-            Part::Disk => tokio::task::block_in_place(|| disk::run(&args, &mut clock))?,
-            Part::Rocks => tokio::task::block_in_place(|| rocks::run(&args, &mut clock))?,
-            Part::Raft => tokio::task::block_in_place(|| raft_memory::run(&args, &mut clock))?,
+            Part::Disk => disk::run(&args, &mut clock)?,
+            Part::Rocks => rocks::run(&args, &mut clock)?,
+            Part::Raft => raft_memory::run(&args, &mut clock)?,
         }
     }
     Ok(told::tell(&args, &limits))
@@ -79,7 +79,7 @@ mod tests {
     }
 
     /// Each part once, with one second each only where time is what is measured.
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn every_part_gives_figures() {
         let dir = tempfile::tempdir().unwrap();
         let mut args = Line::parse_from(["limits", "--clients", "2", "--json", "--keys", "500"]).limits;
@@ -88,11 +88,9 @@ mod tests {
         let mut clock = Clock::new(Duration::from_millis(5), &mut limits);
         echo::unary(&args, &mut clock).await.unwrap();
         echo::stream(&args, &mut clock).await.unwrap();
-        tokio::task::block_in_place(|| {
-            disk::run(&args, &mut clock).unwrap();
-            rocks::run(&args, &mut clock).unwrap();
-            raft_memory::run(&args, &mut clock).unwrap();
-        });
+        disk::run(&args, &mut clock).unwrap();
+        rocks::run(&args, &mut clock).unwrap();
+        raft_memory::run(&args, &mut clock).unwrap();
         assert!(limits.iter().all(|limit| limit.per_second > 0.0), "{limits:?}");
         let told: serde_json::Value = serde_json::from_str(&told::tell(&args, &limits)).unwrap();
         assert_eq!(told["limits"].as_array().unwrap().len(), limits.len());

@@ -4,11 +4,10 @@
 use nokv_bench::{BenchArgs, BenchError};
 
 use super::exit::{Answer, Failure};
+use super::runtime::runtime;
 
 pub(super) fn run(args: BenchArgs) -> Result<Answer, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::error(format!("cannot start threads: {error}")))?;
-    Ok(Answer::ok(runtime.block_on(nokv_bench::bench(args))?))
+    Ok(Answer::ok(runtime(args.threads())?.block_on(nokv_bench::bench(args))?))
 }
 
 impl From<BenchError> for Failure {

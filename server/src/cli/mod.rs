@@ -14,7 +14,7 @@
 //!   `cluster_admin.rs`: all stores, asked and ordered.
 //! * `gc_command.rs`: the safe point of garbage collection.
 //! * `bench_command.rs`: the benchmark, which is a crate of its own.
-//! * `table.rs`: tables for people. `signals.rs`: SIGINT and SIGTERM.
+//! * `table.rs`: tables for people. `signals.rs`: SIGINT and SIGTERM. `runtime.rs`: for one thread, or for many.
 
 mod args;
 mod bench_command;
@@ -33,6 +33,7 @@ mod region_refill;
 mod region_show;
 mod region_survey;
 mod regions_command;
+mod runtime;
 mod serve_command;
 mod signals;
 mod table;

@@ -2,17 +2,16 @@
 //! Everything about the node itself is in `node/`.
 
 use slog::info;
-use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Answer, Failure};
+use super::runtime::runtime;
 use super::signals::stop_signal;
 use crate::node::{self, NodeError, ServeArgs};
 
 pub(super) fn run(args: &ServeArgs) -> Result<Answer, Failure> {
     let options = args.options()?;
     let (logger, log_guard) = args.log().start();
-    let runtime = runtime(args.rpc_threads());
-    let runtime = runtime.map_err(|error| Failure::error(format!("cannot start threads: {error}")))?;
+    let runtime = runtime(args.rpc_threads())?;
     let served = runtime.block_on(async {
         let signal = stop_signal().map_err(|error| Failure::error(format!("cannot listen for signals: {error}")))?;
         let stopping = logger.clone();
@@ -25,15 +24,6 @@ pub(super) fn run(args: &ServeArgs) -> Result<Answer, Failure> {
     drop(runtime);
     drop(log_guard);
     served.map(|()| Answer::ok(String::new()))
-}
-
-/// One thread needs no scheduler for many, which runs a connection as soon as one answer is ready: on one thread all
-/// answers that are ready leave together.
-fn runtime(threads: usize) -> std::io::Result<Runtime> {
-    match threads {
-        1 => Builder::new_current_thread().enable_all().build(),
-        _ => Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
-    }
 }
 
 impl From<NodeError> for Failure {

@@ -20,6 +20,7 @@
 //! | --- | --- |
 //! | [`handle`] | what the node holds: views, proposals, status |
 //! | [`gate`] | a region's face to request threads; who may read now |
+//! | [`teller`] | how those who wait hear of a proposal's fate, all of a round at once |
 //! | `replica_read` | reads from replicas that do not lead |
 //! | [`settled`] | the same as of the past, without asking the leader |
 //! | [`message`], [`mailboxes`], `bell` | what a raft loop is told; its mailbox, and which one; how it sleeps |
@@ -84,6 +85,7 @@ mod safe_point;
 pub mod settled;
 pub mod split_keys;
 pub mod store;
+pub mod teller;
 pub mod time;
 
 pub use bootstrap::{bootstrap, bootstrap_as, load_regions, succeed};
@@ -103,4 +105,5 @@ pub use region::RegionExt;
 pub use region_size::RegionSize;
 pub use safe_point::SafePoint;
 pub use split_keys::{Cuts, SizeLimits, find_cuts};
+pub use teller::{Fates, TellHere, Teller};
 pub use time::{Clock, MonotonicTime};

@@ -23,6 +23,7 @@ use crate::raft_loop::RaftLoop;
 use crate::records::{ApplyRecord, Liveness, RegionRecord};
 use crate::safe_point::SafePoint;
 use crate::store::Store;
+use crate::teller::{TellHere, Teller};
 use crate::{Clock, Config, StoreError};
 
 /// A store that is ready to run.
@@ -36,6 +37,7 @@ pub struct OpenStore<E: Engine> {
     pub loops: Vec<LoopParts>,
     log: Arc<dyn RaftLog>,
     clock: Arc<dyn Clock>,
+    teller: Arc<dyn Teller>,
 }
 
 /// What one raft loop and its apply loop work on.
@@ -122,7 +124,7 @@ pub fn open<E: Engine>(
     let door = EngineDoor::new(engine.clone(), store, mailboxes.clone(), config.images_receiving_max);
     let inbox = StoreInbox::new(mailboxes.clone(), Arc::new(door));
     let handle = Raftstore::new(config, engine, gates, mailboxes, clock.clone(), metrics);
-    Ok(OpenStore { handle, inbox, loops, log, clock })
+    Ok(OpenStore { handle, inbox, loops, log, clock, teller: Arc::new(TellHere) })
 }
 
 /// No gate yet; what an earlier directory's peers were is known.
@@ -165,6 +167,12 @@ impl RunningStore {
 }
 
 impl<E: Engine> OpenStore<E> {
+    /// Those who wait for proposals shall hear of their fate through `teller`; else they do on the thread that decides.
+    #[must_use]
+    pub fn with_teller(self, teller: Arc<dyn Teller>) -> Self {
+        Self { teller, ..self }
+    }
+
     /// Gives every loop its threads. `on_failure` is called, possibly more than once, when the store cannot go on: the
     /// node must then stop at once, without answering anybody.
     ///
@@ -179,7 +187,8 @@ impl<E: Engine> OpenStore<E> {
         for (number, parts) in self.loops.into_iter().enumerate() {
             let (engine, mailbox) = (self.handle.engine().clone(), parts.mailbox.clone());
             let near_bytes_max = self.handle.config().apply_near_bytes_max;
-            let (apply, shared, works) = ApplyDesk::new(parts.applier, engine.clone(), near_bytes_max);
+            let (apply, shared, works) =
+                ApplyDesk::new(parts.applier, engine.clone(), near_bytes_max, self.teller.clone());
             let raft_loop = RaftLoop {
                 store: parts.store,
                 mailbox: parts.receiver,
@@ -191,7 +200,8 @@ impl<E: Engine> OpenStore<E> {
                 metrics: self.handle.metrics().clone(),
             };
             threads.push(spawn(format!("raft-{number}"), on_failure, move || raft_loop.run())?);
-            let run = move || run_apply_loop(&shared, &engine, &works, &mailbox);
+            let teller = self.teller.clone();
+            let run = move || run_apply_loop(&shared, &engine, &works, &mailbox, teller.as_ref());
             threads.push(spawn(format!("apply-{number}"), on_failure, run)?);
         }
         Ok(RunningStore { threads })

@@ -10,6 +10,7 @@ use super::{Applied, ApplyRound, Change};
 use crate::image::Image;
 use crate::message::StoreMessage;
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord, encode_hard_state};
+use crate::teller::Teller;
 use crate::{RegionExt, RegionSize, StoreError};
 
 /// An act upon the engine.
@@ -31,11 +32,11 @@ impl ApplyRound {
     ///
     /// # Errors
     /// If the disk fails or holds what it must not: nobody who waits is told anything then.
-    pub fn carry_out<E: Engine>(self, engine: &E) -> Result<Vec<StoreMessage>, StoreError> {
+    pub fn carry_out<E: Engine>(self, engine: &E, teller: &dyn Teller) -> Result<Vec<StoreMessage>, StoreError> {
         if !self.batch.is_empty() {
             engine.write(&self.batch, false)?;
         }
-        self.written(engine)
+        self.written(engine, teller)
     }
 
     /// As [`ApplyRound::carry_out`], unless the engine would have to be waited for: then the round comes back as it
@@ -43,17 +44,21 @@ impl ApplyRound {
     ///
     /// # Errors
     /// As [`ApplyRound::carry_out`].
-    pub fn try_carry_out<E: Engine>(self, engine: &E) -> Result<Result<Vec<StoreMessage>, ApplyRound>, StoreError> {
+    pub fn try_carry_out<E: Engine>(
+        self,
+        engine: &E,
+        teller: &dyn Teller,
+    ) -> Result<Result<Vec<StoreMessage>, ApplyRound>, StoreError> {
         if self.action.is_some() || !engine.try_write(&self.batch)? {
             return Ok(Err(self));
         }
-        self.written(engine).map(Ok)
+        self.written(engine, teller).map(Ok)
     }
 
     /// The batch is written.
-    fn written<E: Engine>(self, engine: &E) -> Result<Vec<StoreMessage>, StoreError> {
-        for (waiter, fate) in self.fates {
-            waiter.tell(fate);
+    fn written<E: Engine>(self, engine: &E, teller: &dyn Teller) -> Result<Vec<StoreMessage>, StoreError> {
+        if !self.fates.is_empty() {
+            teller.tell(self.fates);
         }
         let mut reports = self.reports;
         if !self.applied.is_empty() {

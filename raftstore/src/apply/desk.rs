@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::{Applier, ApplyRound, ApplyTask};
 use crate::StoreError;
 use crate::message::StoreMessage;
+use crate::teller::Teller;
 
 /// What the apply loop is told.
 #[derive(Debug)]
@@ -39,14 +40,20 @@ pub(crate) struct ApplyDesk<E> {
     far: Sender<Work>,
     /// Most bytes of entries applied here at a time.
     near_bytes_max: usize,
+    teller: Arc<dyn Teller>,
 }
 
 impl<E: Engine> ApplyDesk<E> {
     /// A desk, and what the apply loop works on.
-    pub(crate) fn new(applier: Applier, engine: E, near_bytes_max: usize) -> (Self, Arc<Shared>, Receiver<Work>) {
+    pub(crate) fn new(
+        applier: Applier,
+        engine: E,
+        near_bytes_max: usize,
+        teller: Arc<dyn Teller>,
+    ) -> (Self, Arc<Shared>, Receiver<Work>) {
         let shared = Arc::new(Shared { applier: Mutex::new(applier), unfinished: AtomicUsize::new(0) });
         let (far, works) = crossbeam_channel::unbounded();
-        (Self { shared: shared.clone(), engine, far, near_bytes_max }, shared, works)
+        (Self { shared: shared.clone(), engine, far, near_bytes_max, teller }, shared, works)
     }
 
     /// Has the tasks carried out, in order. Returns what the raft loop is to be told of those that are done by then,
@@ -65,7 +72,7 @@ impl<E: Engine> ApplyDesk<E> {
             let mut applier = self.shared.applier.lock();
             tasks.by_ref().take(near).try_for_each(|task| applier.apply(task, &mut round))?;
         }
-        let reports = match round.try_carry_out(&self.engine)? {
+        let reports = match round.try_carry_out(&self.engine, self.teller.as_ref())? {
             Ok(reports) => reports,
             Err(round) => {
                 self.leave(Work::Decided(round));
@@ -117,6 +124,7 @@ mod tests {
     use crate::message::{Waiter, mailbox};
     use crate::records::ApplyRecord;
     use crate::safe_point::SafePoint;
+    use crate::teller::TellHere;
 
     const NOTHING: [u64; 0] = [];
 
@@ -201,14 +209,14 @@ mod tests {
         let engine = desk.engine.clone();
         drop(desk);
         let (mailbox, receiver) = mailbox(100);
-        run_apply_loop(shared, &engine, works, &mailbox).unwrap();
+        run_apply_loop(shared, &engine, works, &mailbox, &TellHere).unwrap();
         applied(std::iter::from_fn(|| receiver.try_next()).collect())
     }
 
     #[test]
     fn a_few_small_entries_take_effect_at_once() {
         let engine = MemoryEngine::new();
-        let (desk, _, works) = ApplyDesk::new(applier(), engine.clone(), 100);
+        let (desk, _, works) = ApplyDesk::new(applier(), engine.clone(), 100, Arc::new(TellHere));
         let (mut tasks, mut told) = put(6, 100, true);
         assert_eq!(applied(desk.hand_over(&mut tasks).unwrap()), [6]);
         assert_eq!(told.try_recv(), Ok(Some(Ok(()))));
@@ -218,7 +226,7 @@ mod tests {
     #[test]
     fn what_comes_behind_larger_ones_waits_for_them_and_their_report() {
         let engine = MemoryEngine::new();
-        let (desk, shared, works) = ApplyDesk::new(applier(), engine.clone(), 100);
+        let (desk, shared, works) = ApplyDesk::new(applier(), engine.clone(), 100, Arc::new(TellHere));
         let (mut large, _told) = put(6, 101, true);
         let (mut small, mut told) = put(7, 1, true);
         assert_eq!(applied(desk.hand_over(&mut large).unwrap()), NOTHING);
@@ -228,7 +236,7 @@ mod tests {
         assert_eq!(told.try_recv(), Ok(Some(Ok(()))));
 
         // The apply loop is done, but its report has not been taken in: these are not the next ones to whoever looks.
-        let (desk, ..) = ApplyDesk::new(applier(), engine, 100);
+        let (desk, ..) = ApplyDesk::new(applier(), engine, 100, Arc::new(TellHere));
         let (mut unreported, _told) = put(6, 1, false);
         assert_eq!(applied(desk.hand_over(&mut unreported).unwrap()), NOTHING);
     }
@@ -236,7 +244,7 @@ mod tests {
     #[test]
     fn what_the_engine_has_no_room_for_is_finished_by_the_apply_loop() {
         let engine = Full(MemoryEngine::new());
-        let (desk, shared, works) = ApplyDesk::new(applier(), engine.clone(), 100);
+        let (desk, shared, works) = ApplyDesk::new(applier(), engine.clone(), 100, Arc::new(TellHere));
         let ((mut first, mut told), (mut second, _told)) = (put(6, 1, true), put(7, 1, true));
         assert_eq!(applied(desk.hand_over(&mut first).unwrap()), NOTHING);
         assert_eq!((engine.get(Cf::Raw, &[6]).unwrap(), told.try_recv()), (None, Ok(None)));

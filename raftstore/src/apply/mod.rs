@@ -28,6 +28,7 @@ use crate::merge::Prepared;
 use crate::message::{StoreMessage, Waiter};
 use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
 use crate::safe_point::SafePoint;
+use crate::teller::Fates;
 use crate::{RegionError, RegionExt, RegionSize, StoreError};
 use change::{apply_split, decode_members, put_members};
 
@@ -109,7 +110,7 @@ pub struct ApplyRound {
     /// The effects and the new applied indexes of all regions.
     pub batch: WriteBatch,
     /// Whom to tell what, once the batch is written.
-    pub fates: Vec<(Waiter, Result<(), RegionError>)>,
+    pub fates: Fates,
     /// For the raft loop, once the batch is written.
     pub applied: Vec<Applied>,
     /// For the raft loop beside that.
@@ -123,7 +124,7 @@ impl ApplyRound {
     fn append(&mut self, other: ApplyRound) {
         debug_assert!(self.action.is_none() && other.action.is_none(), "an action ends its round");
         self.batch.append(&other.batch);
-        self.fates.extend(other.fates);
+        self.fates.append(other.fates);
         self.applied.extend(other.applied);
         self.reports.extend(other.reports);
     }
@@ -230,12 +231,12 @@ impl Applier {
                     (Some(error), true) => Err(error.clone()),
                     (None, true) => Ok(()),
                 };
-                round.fates.extend(proposed.waiters.into_iter().map(|waiter| (waiter, fate.clone())));
+                proposed.waiters.into_iter().for_each(|waiter| round.fates.push(waiter, fate.clone()));
             }
         }
         debug_assert!(replica.removed || in_flight.peek().is_none(), "waiters come with the entries that decide");
         let unknown = in_flight.flat_map(|proposed| proposed.waiters);
-        round.fates.extend(unknown.map(|waiter| (waiter, Err(RegionError::StaleCommand))));
+        unknown.for_each(|waiter| round.fates.push(waiter, Err(RegionError::StaleCommand)));
         let record = if is_planted("applied index in a later batch") { before } else { replica.record };
         record.put(region_id, &mut round.batch);
         let (index, term) = (replica.record.applied_index, replica.record.applied_term);

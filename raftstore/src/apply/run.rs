@@ -10,6 +10,7 @@ use super::ApplyRound;
 use super::desk::{Shared, Work};
 use crate::StoreError;
 use crate::message::Mailbox;
+use crate::teller::Teller;
 
 /// Entries of about this size are put into one batch before it is written.
 const BATCH_BYTES_MAX: usize = 1 << 20;
@@ -23,6 +24,7 @@ pub(crate) fn run_apply_loop<E: Engine>(
     engine: &E,
     works: &Receiver<Work>,
     raft_loop: &Mailbox,
+    teller: &dyn Teller,
 ) -> Result<(), StoreError> {
     while let Ok(first) = works.recv() {
         let mut round = ApplyRound::default();
@@ -37,7 +39,7 @@ pub(crate) fn run_apply_loop<E: Engine>(
             let goes_on = round.action.is_none() && round.batch.encoded_bytes() < BATCH_BYTES_MAX;
             next = goes_on.then(|| works.try_recv().ok()).flatten();
         }
-        for report in round.carry_out(engine)? {
+        for report in round.carry_out(engine, teller)? {
             if raft_loop.push(report).is_err() {
                 return Ok(());
             }

@@ -13,7 +13,8 @@ use nokv_raftstore::message::{ReadRequest, StoreMessage, Waiter};
 use nokv_raftstore::round::Round;
 use nokv_raftstore::{
     Config, LoopParts, MemberChange, MembersRequest, MergeRequest, MonotonicTime, NewRegion, Proposal, Raftstore,
-    RegionDigest, RegionError, RegionExt, RequestContext, Role, SplitRequest, StoreError, bootstrap, digest, open,
+    RegionDigest, RegionError, RegionExt, RequestContext, Role, SplitRequest, StoreError, TellHere, bootstrap, digest,
+    open,
 };
 use nokv_transport::memory::{MemoryEndpoint, MemoryNetwork};
 use nokv_transport::{ImageSource, Network, PeerId, RegionId, StoreId};
@@ -138,10 +139,10 @@ impl Node {
         for task in tasks {
             self.parts.applier.apply(task, &mut round)?;
             if round.action.is_some() {
-                reports.extend(std::mem::take(&mut round).carry_out(&self.engine)?);
+                reports.extend(std::mem::take(&mut round).carry_out(&self.engine, &TellHere)?);
             }
         }
-        reports.extend(round.carry_out(&self.engine)?);
+        reports.extend(round.carry_out(&self.engine, &TellHere)?);
         Ok(reports)
     }
 

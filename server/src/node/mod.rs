@@ -16,6 +16,7 @@
 //! | `reclaim.rs` | space of what was deleted comes back |
 //! | `meet.rs` | meeting the other stores, first of all with a new directory |
 //! | `leaders.rs` | asking leaders on other stores, for reads where this one follows |
+//! | `tell.rs` | fates of writes are told on the runtime, all at once |
 //! | `stop.rs` | bringing it down |
 //! | `serve.rs` | both, with a signal in between |
 //! | `boot_clock.rs` | the time that leases rest on |
@@ -41,6 +42,7 @@ mod serve;
 mod start;
 mod status;
 mod stop;
+mod tell;
 
 pub use self::args::ServeArgs;
 pub use self::boot_clock::BootClock;

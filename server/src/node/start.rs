@@ -25,6 +25,7 @@ use super::meet::Meeter;
 use super::quiet_raft::raft_log;
 use super::reclaim::reclaim;
 use super::status::{Pages, StatusServer};
+use super::tell::TellOnRuntime;
 use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
 use crate::admin::{Meeting, RegionAdmin};
 use crate::auto_split::AutoSplit;
@@ -119,6 +120,7 @@ impl Node {
         tokio::spawn(meeter.go_on(stopping.subscribe(), on_fatal.clone()));
 
         let as_network: Arc<dyn Network> = network.clone();
+        let opened = opened.with_teller(Arc::new(TellOnRuntime::here()));
         let running = opened.start(&as_network, &store_failure(on_fatal)).map_err(NodeError::Threads)?;
         let serving = tokio::spawn(grpc.serve(listener, async move {
             // An error means that the node is gone, which is a reason to stop as well.

@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use nokv_engine::Engine as _;
-use nokv_raftstore::StoreError;
 use nokv_raftstore::apply::{Applier, ApplyRound, ApplyTask};
 use nokv_raftstore::message::Mailbox;
+use nokv_raftstore::{StoreError, TellHere};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -70,11 +70,9 @@ impl ApplyTaskLoop {
             round.batch.clear();
             self.disk_time().await;
             self.step().await;
-            for (waiter, fate) in round.fates.drain(..) {
-                waiter.tell(fate);
-            }
+            std::mem::take(&mut round.fates).tell();
             self.step().await;
-            for report in round.carry_out(&self.node.engine)? {
+            for report in round.carry_out(&self.node.engine, &TellHere)? {
                 self.world.check_after_action(&self.node, &report);
                 if self.mailbox.push(report).is_err() {
                     return Ok(());

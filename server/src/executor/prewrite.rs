@@ -39,7 +39,7 @@ impl<E: Engine> Executor<E> {
             let safe_point = self.safe_point();
             if check_at_least(command.start_ts, safe_point).is_err() {
                 let (Ok(view) | Err(view)) = view;
-                return Ok(self.checked(command.refuse_below(&view.view, safe_point))?);
+                return self.checked(command.refuse_below(&view.view, safe_point));
             }
             let announced = match &view {
                 Ok(_) => self.announcements.announce(&command, max_commit_ts),

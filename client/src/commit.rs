@@ -78,7 +78,7 @@ impl Client {
                 return Err(Error::Aborted { start_ts, reason: key_error::reason(*error) });
             }
             // Forbids what is still on its way, if nothing is decided yet.
-            return match self.decide(start_ts, &transaction.primary.user, budget).await? {
+            return match self.decide_own(start_ts, &transaction.primary.user, budget).await? {
                 TxnOutcome::Committed(commit_ts) => {
                     Ok(PrimaryCommitted { commit_ts, keys: BTreeSet::from([transaction.primary.user.clone()]) })
                 }

@@ -120,7 +120,7 @@ impl Client {
             self.clean_up(transaction, touched).await;
             return Err(error);
         }
-        match self.decide(transaction.start_ts, &transaction.primary.user, budget).await {
+        match self.decide_own(transaction.start_ts, &transaction.primary.user, budget).await {
             Ok(TxnOutcome::Committed(commit_ts)) => {
                 self.commit_secondaries(transaction, commit_ts, touched).await;
                 Ok(commit_ts)

@@ -23,6 +23,8 @@ const NAMED_LOCKS_MAX: usize = 16;
 enum TxnStatus {
     /// It ended.
     Ended(TxnOutcome),
+    /// It began before the safe point, and nothing is known of it any more. Only the transaction itself is told so.
+    Forgotten,
     /// It may still commit; its lock lives for so long.
     Alive(Duration),
     /// Not asked yet: see [`crate::Options::secondary_grace`].
@@ -61,7 +63,7 @@ impl Client {
                     continue;
                 }
                 TxnStatus::Alive(remaining) => patience = patience.min(remaining),
-                TxnStatus::Fresh => {
+                TxnStatus::Fresh | TxnStatus::Forgotten => {
                     patience = patience.min(self.inner.options.secondary_grace.saturating_sub(since));
                 }
             }
@@ -100,16 +102,40 @@ impl Client {
             return Ok(TxnStatus::Fresh);
         }
         let now = self.draw(budget).await?;
-        self.fate(owner, primary, now, budget).await
+        self.fate(owner, primary, now, Timestamp::ZERO, budget).await
     }
 
-    /// Finds out what became of a transaction, or decides it: as of the end of time every lock's time is over.
+    /// Finds out what became of a transaction of which a lock was met, or decides it: as of the end of time every
+    /// lock's time is over.
     ///
     /// # Errors
     /// [`Error::Unavailable`] at the deadline.
     pub(crate) async fn decide(&self, start_ts: Timestamp, primary: &Bytes, budget: &mut Budget) -> Result<TxnOutcome> {
-        match self.fate(start_ts, primary, Timestamp::MAX, budget).await? {
+        match self.fate(start_ts, primary, Timestamp::MAX, Timestamp::ZERO, budget).await? {
             TxnStatus::Ended(outcome) => Ok(outcome),
+            TxnStatus::Alive(_) | TxnStatus::Fresh | TxnStatus::Forgotten => {
+                Err(Error::Protocol("a lock outlived the end of time".to_owned()))
+            }
+        }
+    }
+
+    /// As [`Client::decide`], for a transaction of this client's own, whose locks may all be gone.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] at the deadline; [`Error::Undetermined`] if everything about it may have been collected.
+    pub(crate) async fn decide_own(
+        &self,
+        start_ts: Timestamp,
+        primary: &Bytes,
+        budget: &mut Budget,
+    ) -> Result<TxnOutcome> {
+        match self.fate(start_ts, primary, Timestamp::MAX, start_ts, budget).await? {
+            TxnStatus::Ended(outcome) => Ok(outcome),
+            TxnStatus::Forgotten => Err(Error::Undetermined {
+                operation: "commit",
+                start_ts: Some(start_ts),
+                last: "it began before the safe point, and its record may have been collected".to_owned(),
+            }),
             TxnStatus::Alive(_) | TxnStatus::Fresh => {
                 Err(Error::Protocol("a lock outlived the end of time".to_owned()))
             }
@@ -117,9 +143,25 @@ impl Client {
     }
 
     /// What became of a transaction as of `now`, as its primary says and, if it commits asynchronously and its time is
-    /// over, its other keys.
-    async fn fate(&self, owner: Timestamp, primary: &Bytes, now: Timestamp, budget: &mut Budget) -> Result<TxnStatus> {
-        let mut answer = self.txn_status(owner, primary, now, false, budget).await?;
+    /// over, its other keys. `caller` is the transaction that asks; zero = it does not matter.
+    async fn fate(
+        &self,
+        owner: Timestamp,
+        primary: &Bytes,
+        now: Timestamp,
+        caller: Timestamp,
+        budget: &mut Budget,
+    ) -> Result<TxnStatus> {
+        let question = |two_phases| kvrpcpb::CheckTxnStatusRequest {
+            primary_key: primary.clone(),
+            lock_ts: owner.0,
+            caller_start_ts: caller.0,
+            current_ts: now.0,
+            rollback_if_not_exist: true,
+            force_sync_commit: two_phases,
+            ..Default::default()
+        };
+        let Some(mut answer) = self.txn_status(question(false), budget).await? else { return Ok(TxnStatus::Forgotten) };
         let asynchronous = answer.lock_info.take().filter(|lock| lock.use_async_commit);
         if let Some(lock) = asynchronous.filter(|_| owner.ttl_over(answer.lock_ttl, now)) {
             match self.check_secondaries(owner, &lock, budget).await? {
@@ -127,7 +169,10 @@ impl Client {
                     self.inner.outcomes.insert(owner, primary.clone(), outcome);
                     return Ok(TxnStatus::Ended(outcome));
                 }
-                None => answer = self.txn_status(owner, primary, now, true, budget).await?,
+                None => match self.txn_status(question(true), budget).await? {
+                    Some(status) => answer = status,
+                    None => return Ok(TxnStatus::Forgotten),
+                },
             }
         }
         let outcome = if answer.commit_version > 0 {
@@ -142,31 +187,22 @@ impl Client {
         Ok(TxnStatus::Ended(outcome))
     }
 
-    /// Asks a transaction's primary for its state as of `now`. A transaction whose lock's time is over by then, or
-    /// that has no lock there, is rolled back by asking; one that commits asynchronously is not, unless `two_phases`
-    /// says that it is known to need a second phase.
+    /// Asks a transaction's primary for its state. A transaction whose lock's time is over by then, or that has no lock
+    /// there, is rolled back by asking; one that commits asynchronously is not, unless `force_sync_commit` says that it
+    /// is known to need a second phase. `None`: the store does not know any more.
     async fn txn_status(
         &self,
-        start_ts: Timestamp,
-        primary: &Bytes,
-        now: Timestamp,
-        two_phases: bool,
+        question: kvrpcpb::CheckTxnStatusRequest,
         budget: &mut Budget,
-    ) -> Result<kvrpcpb::CheckTxnStatusResponse> {
+    ) -> Result<Option<kvrpcpb::CheckTxnStatusResponse>> {
+        let (start_ts, primary) = (Timestamp(question.lock_ts), &question.primary_key);
         if primary.is_empty() {
             return Err(Error::Protocol(format!("a lock of transaction {start_ts} names no primary")));
         }
-        let request = kvrpcpb::CheckTxnStatusRequest {
-            primary_key: primary.clone(),
-            lock_ts: start_ts.0,
-            current_ts: now.0,
-            rollback_if_not_exist: true,
-            force_sync_commit: two_phases,
-            ..Default::default()
-        };
-        let (route, answer) = self.call(Key::encode(primary).as_encoded(), &request, budget).await?;
-        match answer.error {
-            None => Ok(answer),
+        let (route, answer) = self.call(Key::encode(primary).as_encoded(), &question, budget).await?;
+        match &answer.error {
+            None => Ok(Some(answer)),
+            Some(error) if error.txn_not_found.is_some() && question.caller_start_ts == question.lock_ts => Ok(None),
             Some(error) => Err(Error::Protocol(format!(
                 "store {} cannot tell what became of transaction {start_ts}: {error:?}",
                 route.peer.store_id

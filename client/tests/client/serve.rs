@@ -284,7 +284,8 @@ fn check_txn_status(state: &mut State, request: &kvrpcpb::CheckTxnStatusRequest)
         lock_ts: Timestamp(request.lock_ts),
         caller_start_ts: Timestamp(request.caller_start_ts),
         current_ts: Timestamp(request.current_ts),
-        rollback_if_not_exist: request.rollback_if_not_exist && Timestamp(request.lock_ts) >= state.safe_point,
+        rollback_if_not_exist: request.rollback_if_not_exist
+            && (Timestamp(request.lock_ts) >= state.safe_point || request.caller_start_ts != request.lock_ts),
         verify_is_primary: false,
         force_sync_commit: request.force_sync_commit,
     };

@@ -79,6 +79,20 @@ impl CheckTxnStatus {
         }
     }
 
+    /// Decides for the transaction itself, once the safe point lies above its start: replies
+    /// [`KeyError::TxnNotFound`] unless there is a lock or a commit, since everything else may have been collected. (A
+    /// rollback mark may be from somebody who met a lock long ago, and asked when nothing was left.)
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub fn execute_below<V: ReadView>(&self, view: &V) -> Result<Outcome<Reply<CheckTxnStatusReply>>> {
+        let mut outcome = Self { rollback_if_not_exist: false, ..self.clone() }.execute(view)?;
+        if let Ok(CheckTxnStatusReply { status: TxnStatus::RolledBack, action: StatusAction::None }) = outcome.reply {
+            outcome.reply = Err(KeyError::TxnNotFound { start_ts: self.lock_ts, primary: user_key(&self.primary)? });
+        }
+        Ok(outcome)
+    }
+
     fn check_lock<V: ReadView>(&self, view: &V, mut lock: Lock) -> Result<Outcome<Reply<CheckTxnStatusReply>>> {
         let mut batch = WriteBatch::new();
         let mut info = lock.info(&self.primary)?;

@@ -112,12 +112,14 @@ impl WriteCommand for CheckTxnStatus {
         std::iter::once(&self.primary)
     }
 
-    /// Below the safe point, that nothing is found does not say that it never committed.
+    /// Whoever has met a lock may conclude from nothing at the primary that the transaction will not be committed: as
+    /// long as a lock of it stands, its commit is not collected. The transaction itself, which asks at its own start,
+    /// may not, once that is below the safe point.
     fn decide<V: ReadView>(&self, view: &V, safe_point: Timestamp) -> nokv_percolator::Result<Outcome<Self::Reply>> {
-        match check_at_least(self.lock_ts, safe_point) {
-            Ok(()) => self.execute(view),
-            Err(_) => CheckTxnStatus { rollback_if_not_exist: false, ..self.clone() }.execute(view),
+        if self.caller_start_ts != self.lock_ts || check_at_least(self.lock_ts, safe_point).is_ok() {
+            return self.execute(view);
         }
+        self.execute_below(view)
     }
 }
 

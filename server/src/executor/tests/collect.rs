@@ -97,18 +97,22 @@ async fn who_committed_before_the_safe_point_rose_is_told_so_and_nobody_is_calle
     let again = async |key| rig.executor.prewrite(&context(1), at_once(key), Timestamp::ZERO).await;
     assert_eq!(again("a").await.unwrap().commit_ts, Timestamp(41));
     assert_eq!(again("b").await.unwrap().errors, [below(40, 45)]);
-    let status = |key: &str| CheckTxnStatus {
+    let status = |key: &str, caller| CheckTxnStatus {
         primary: Key::encode(key.as_bytes()),
         lock_ts: Timestamp(40),
-        caller_start_ts: Timestamp::ZERO,
+        caller_start_ts: Timestamp(caller),
         current_ts: Timestamp::MAX,
         rollback_if_not_exist: true,
         verify_is_primary: false,
         force_sync_commit: false,
     };
-    let asked = async |key| rig.executor.write(&context(1), &status(key)).await;
-    assert_eq!(asked("a").await.unwrap().unwrap().status, TxnStatus::Committed(Timestamp(41)));
-    let nothing = asked("b").await.unwrap().unwrap_err();
+    let asked = async |key, caller| rig.executor.write(&context(1), &status(key, caller)).await;
+    assert_eq!(asked("a", 40).await.unwrap().unwrap().status, TxnStatus::Committed(Timestamp(41)));
+    // By itself, before and after somebody has closed the key to it, because he once met a lock.
+    let nothing = asked("b", 40).await.unwrap().unwrap_err();
+    assert!(matches!(nothing, KeyError::TxnNotFound { .. }), "its record could be gone: {nothing}");
+    assert_eq!(asked("b", 0).await.unwrap().unwrap().status, TxnStatus::RolledBack);
+    let nothing = asked("b", 40).await.unwrap().unwrap_err();
     assert!(matches!(nothing, KeyError::TxnNotFound { .. }), "its record could be gone: {nothing}");
 }
 

@@ -44,7 +44,7 @@ impl<E: Engine> Raftstore<E> {
     ///
     /// # Errors
     /// [`RegionError::ServerIsBusy`] if its record cannot be read.
-    fn applied_index(view: &RegionView<E::View>) -> Result<u64, RegionError> {
+    pub fn applied_index(view: &RegionView<E::View>) -> Result<u64, RegionError> {
         let record = ApplyRecord::load(&view.view, view.region.region_id());
         record.map(|record| record.applied_index).map_err(|error| busy(&error.to_string()))
     }

@@ -52,6 +52,18 @@ fn nobody_buries_a_member_that_lags() {
     passes(226, scenario("members_unreliable_crashes"), 20);
 }
 
+/// A replica that had applied more than its leader served a read of now from that, and the leader the next one without.
+#[test]
+fn a_replica_ahead_of_its_leader_shows_nothing_that_the_leader_does_not() {
+    passes(929, scenario("disks_crashes"), 20);
+}
+
+/// A reader took "nothing at the primary" for a broken answer, when the collector had ended the lock that it had met.
+#[test]
+fn a_lock_that_the_collector_has_ended_is_rolled_back() {
+    passes(129, scenario("members_unreliable"), 20);
+}
+
 /// A learner that was removed while nobody could tell it so stayed for ever.
 #[test]
 fn a_removed_learner_goes_in_the_end() {

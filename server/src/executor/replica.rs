@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use nokv_engine::Engine;
 use nokv_percolator::{ReadPoint, Timestamp};
 use nokv_proto::metapb::{Peer, Region};
-use nokv_raftstore::{RegionError, RegionView, RequestContext};
+use nokv_raftstore::{Raftstore, RegionError, RegionView, RequestContext};
 use tokio::time::{Instant, sleep};
 
 use super::{ExecuteError, Executor, RegionScan};
@@ -52,7 +52,12 @@ impl<E: Engine> Executor<E> {
                 return Ok(None);
             };
             let read_index = leaders.read_index(leader, context, version).await?;
-            self.applied_view(context, read_index).await.map(Some)
+            let view = self.applied_view(context, read_index).await?;
+            if version.is_zero() || version == Timestamp::MAX {
+                // No version keeps what it shows apart from what the leader is about to: see `await_leader`.
+                self.await_leader(leaders.as_ref(), leader, context, &view, read_index).await?;
+            }
+            Ok(Some(view))
         });
         let found: Result<_, RegionError> = found.await;
         let Some(view) = found? else { return Ok(None) };
@@ -76,6 +81,29 @@ impl<E: Engine> Executor<E> {
         let scan = RegionScan { lower, read: ReadPoint::snapshot(version), ..RegionScan::default() };
         let view = self.view_to_scan(context, &scan).await?;
         Ok(self.raftstore().announce(&view)?)
+    }
+
+    /// Waits until the leader has applied what `view` shows, of which `told` is known. This replica may have applied
+    /// more than its leader, and who has seen that here must not be shown less by the leader a moment later.
+    async fn await_leader(
+        &self,
+        leaders: &dyn Leaders,
+        leader: Peer,
+        context: &RequestContext,
+        view: &RegionView<E::View>,
+        mut told: u64,
+    ) -> Result<(), RegionError> {
+        let shown = Raftstore::<E>::applied_index(view)?;
+        let deadline = Instant::now() + self.options.replica_wait_max;
+        while told < shown {
+            if Instant::now() >= deadline {
+                let reason = format!("the leader of region {} is too far behind this replica", context.region_id);
+                return Err(RegionError::ServerIsBusy { reason, backoff_ms: 100 });
+            }
+            sleep(APPLIED_POLL).await;
+            told = leaders.read_index(leader, context, Timestamp::ZERO).await?;
+        }
+        Ok(())
     }
 
     async fn applied_view(

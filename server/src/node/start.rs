@@ -106,7 +106,7 @@ impl Node {
         let runtime = tokio::runtime::Handle::current();
         let network = GrpcNetwork::start(options.store, book.clone(), options.grpc, runtime, &log);
         let raft = network.attach(Arc::new(opened.inbox.clone()));
-        let raftstore = opened.handle.clone();
+        let (raftstore, opened) = (opened.handle.clone(), opened.with_teller(Arc::new(TellOnRuntime::here())));
         let stores = Arc::new(StoreLeaders::new(book.clone()));
         let executor =
             Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal)).with_leaders(stores.clone());
@@ -120,7 +120,6 @@ impl Node {
         tokio::spawn(meeter.go_on(stopping.subscribe(), on_fatal.clone()));
 
         let as_network: Arc<dyn Network> = network.clone();
-        let opened = opened.with_teller(Arc::new(TellOnRuntime::here()));
         let running = opened.start(&as_network, &store_failure(on_fatal)).map_err(NodeError::Threads)?;
         let serving = tokio::spawn(grpc.serve(listener, async move {
             // An error means that the node is gone, which is a reason to stop as well.

@@ -29,6 +29,8 @@ pub(super) struct Sleep {
     /// What was seen at the last tick: term, last index, applied index, questions to the quorum.
     seen: (u64, u64, u64, u64),
     asked: Option<Asked>,
+    /// Only the silence of its leader's store has woken it, and nothing has happened since.
+    dozes: bool,
 }
 
 /// A leader's question whether all are level.
@@ -150,6 +152,7 @@ impl Peer {
     /// Somebody wants something, or a question whether all may sleep has no answer: the peer is awake, and if it leads,
     /// the others are with its next heart-beat, which leaves now.
     pub fn stir(&mut self) {
+        self.sleep.dozes = false;
         let was_quiet = self.sleep.asleep || self.sleep.asked.is_some();
         if !was_quiet {
             return;
@@ -175,6 +178,18 @@ impl Peer {
         self.stir();
         if slept && !self.leads() {
             self.raw.raft.election_elapsed += missed;
+            self.sleep.dozes = missed > 0;
+        }
+    }
+
+    /// The leader's store was only late: a follower that woke for nothing else goes on sleeping. If its leader is
+    /// awake, its next heart-beat tells. Else, on a machine so busy that stores are late now and then, all that slept
+    /// would soon be awake, and keep it busy.
+    pub fn doze_on(&mut self) {
+        let follows = self.raw.raft.state == StateRole::Follower && self.leader_store().is_some();
+        if self.sleep.dozes && follows && self.may_sleep() {
+            self.raw.raft.election_elapsed = 0;
+            self.fall_asleep();
         }
     }
 

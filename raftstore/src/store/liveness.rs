@@ -1,6 +1,7 @@
 //! Whether the other stores live, for regions that sleep: each raft loop says a word to each other store from time to
 //! time, whatever its regions do. If a store falls silent, or comes back as another process, the regions that it led
-//! are woken, and look for a leader as if they had been awake all the time.
+//! are woken, and look for a leader as if they had been awake all the time. If it was only late, those that have not
+//! begun to go on sleeping.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,10 +79,14 @@ impl Store {
         let Some(from) = message.from_peer else { return };
         let life = message.extra_msg.as_ref().map_or(0, |word| word.index);
         let heard = Heard { life, silent_ticks: 0 };
-        let before = self.liveness.heard.insert((StoreId(from.store_id), from.id), heard);
-        if before.is_some_and(|before| before.life != life) {
+        let store = StoreId(from.store_id);
+        let before = self.liveness.heard.insert((store, from.id), heard);
+        let Some(before) = before else { return };
+        if before.life != life {
             // Its leaders know nothing of that any more.
-            self.wake_followers_of(StoreId(from.store_id), 0);
+            self.wake_followers_of(store, 0);
+        } else if before.silent_ticks >= self.context.config.silent_ticks_max() && self.is_heard(store) {
+            self.peers.values_mut().filter(|peer| peer.leader_store() == Some(store)).for_each(Peer::doze_on);
         }
     }
 

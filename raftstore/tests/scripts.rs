@@ -514,6 +514,22 @@ fn whoever_dies_in_the_night_every_region_is_led_again() {
     assert!(slept > 0, "nobody ever slept");
 }
 
+/// Logs may be on a drive of their own, which a crash leaves further than the data. Found by the simulator (seed 380).
+#[test]
+fn a_log_that_a_crash_left_without_its_data_is_nobodys() {
+    let mut cluster = Cluster::new(3, &[], Config::default());
+    cluster.join(4);
+    let leader = cluster.elect(1);
+    let mut left = nokv_engine::LogBatch::default();
+    let entry = nokv_engine::LogEntry { index: 7, encoded: bytes::Bytes::new() };
+    left.ops.push(nokv_engine::LogOp::Append { group: 1, entries: vec![entry], stale_last: 6 });
+    cluster.node(4).log.write(&left, true).unwrap();
+    let learner = MemberChange::AddLearner { store: StoreId(4), peer: PeerId(14) };
+    drop(cluster.node(leader).change_members(1, vec![learner], false));
+    cluster.run(Duration::from_secs(2));
+    assert!(cluster.node(4).find(1).is_none(), "it waits for whatever brings the data back");
+}
+
 #[test]
 fn where_very_many_are_awake_quiet_regions_sleep_sooner() {
     let asleep_after_a_while = |awake_max| {

@@ -90,6 +90,12 @@ impl Store {
             self.keep_early(region, message);
             return Ok(());
         }
+        if self.context.log.bounds(region.0)?.is_some() {
+            // A log without data: what gave birth to the peer was lost with a crash, and will be applied again. A peer
+            // without data that took this log for its own would count on entries that are not there.
+            self.keep_early(region, message);
+            return Ok(());
+        }
         let peer = self.create(region, to, now)?;
         if peer.addressed(&message) == Addressed::Me { peer.step(&message, now) } else { Ok(()) }
     }

@@ -47,8 +47,9 @@ impl BenchArgs {
 /// One workload against one or two targets.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// What is measured: `nokv:CONFIG.json` (with the timestamp server that the config names),
-    /// `nokv-stream:CONFIG.json` (the same, many requests on a stream) or `etcd:HOST:PORT,HOST:PORT…`.
+    /// What is measured: `nokv:CONFIG.json` (with the timestamp server that the config names) or `nokv:HOST:PORT` (a
+    /// node that hosts placement), `nokv-stream:CONFIG.json` (the same, many requests on a stream) or
+    /// `etcd:HOST:PORT,HOST:PORT…`.
     #[arg(long, value_name = "TARGET")]
     pub target: String,
     /// A second target, run in turns with the first; the ratio is printed.

@@ -6,6 +6,7 @@
 //! recovery_load verify --config F --stanzas F --ledger F               acknowledged: whole; refused: absent; no other
 //! recovery_load mend   --config F --stanzas F --ledger F               what is not acknowledged, until it is
 //! ```
+//! `--addr HOST:PORT` instead of `--config F` finds a cluster that has no topology file.
 //! A key is `package/version`, its value the stanza. A line of the ledger: unix milliseconds, outcome, transaction.
 
 use std::collections::BTreeMap;
@@ -57,7 +58,10 @@ async fn main() -> Fallible<()> {
     }
     let flag = |name: &str| flags.get(name).ok_or_else(|| format!("{name} is missing"));
 
-    let client = connect(&fs::read_to_string(flag("--config")?)?)?;
+    let client = match flags.get("--addr") {
+        Some(addr) => Client::connect_to_cluster(addr.split(',').map(str::to_owned), Options::default()),
+        None => connect(&fs::read_to_string(flag("--config")?)?)?,
+    };
     let transactions = transactions(&fs::read(flag("--stanzas")?)?);
     let ledger = flag("--ledger")?;
     match command.as_str() {

@@ -19,6 +19,9 @@ use crate::network_oracle::NetworkOracle;
 use crate::options::{Options, Transport};
 use crate::oracle::TimestampOracle;
 use crate::own_timestamp::OwnTimestampPause;
+use crate::placement_directory::PlacementDirectory;
+use crate::placement_link::PlacementLink;
+use crate::placement_oracle::PlacementOracle;
 use crate::router::Router;
 use crate::rpc::Rpc;
 use crate::stream_rpc::StreamRpc;
@@ -86,6 +89,19 @@ impl Client {
         let rpc = over_network(&options);
         let directory = DiscoveringDirectory::new(rpc.clone(), addresses);
         Ok(Client::new(rpc, Arc::new(oracle), Arc::new(directory), options))
+    }
+
+    /// A client of the cluster that has a node at one of `addresses` (host:port) and hosts its own placement, which
+    /// knows the regions, the stores and the time. Nothing is dialled before the first operation.
+    pub fn connect_to_cluster(addresses: impl IntoIterator<Item = String>, options: Options) -> Self {
+        Client::connect_to_placement(PlacementLink::new(addresses), options)
+    }
+
+    /// The same, where the link is at hand.
+    pub fn connect_to_placement(link: PlacementLink, options: Options) -> Self {
+        let rpc = over_network(&options);
+        let directory = PlacementDirectory::new(link.clone(), rpc.clone());
+        Client::new(rpc, Arc::new(PlacementOracle::new(link)), Arc::new(directory), options)
     }
 
     /// The options it was made with.

@@ -1,4 +1,4 @@
-//! The seam to whoever knows which regions there are: today a fixed topology, later placement.
+//! The seam to whoever knows which regions there are: a topology, the stores, or placement.
 //! The client asks it only for what its own region cache does not know, and learns the rest from region errors.
 
 use std::sync::Arc;

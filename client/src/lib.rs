@@ -11,9 +11,9 @@
 //!   attempt: route, send once, learn ──── a lock in the way ──▶ resolve: ask its primary, roll forward or back, wait
 //!        │            ▲
 //!        ▼            │ region errors teach
-//!   router: region cache + store health ──▶ RegionDirectory (asks the stores; placement later)
+//!   router: region cache + store health ──▶ RegionDirectory (asks placement, or the stores)
 //!        ▼
-//!   Rpc (gRPC, or memory in tests)                   TimestampOracle (a stream or HTTP to `nokv tso`)
+//!   Rpc (gRPC, or memory in tests)                   TimestampOracle (placement, or `nokv tso`)
 //! ```
 //!
 //! ```no_run
@@ -36,8 +36,11 @@
 //!   `transaction`, `mutation`, `collect_garbage` (setting the safe point).
 //! - Seams: `rpc` with `grpc` (a call for each request; `tiny_forms` for stores that know TinyKv only) and `stream_rpc`
 //!   (many on a stream: `stream_link` is what is queued and pending, `stream_drive` keeps it open, `stream_call` words
-//!   it); `oracle` with `network_oracle` (a stream) and `http_oracle`, whose callers share requests in `oracle_queue`;
-//!   `directory` with `topology` (fixed), `asking` (its stores are asked) and `discover` (from addresses alone).
+//!   it); `oracle` with `network_oracle` (a stream: `tso_stream`) and `http_oracle`, whose callers share requests in
+//!   `oracle_queue`; `directory` with `topology` (fixed), `asking` (its stores are asked) and `discover` (from
+//!   addresses alone).
+//! - Placement, where the cluster has it: `placement_link` finds who leads it, `placement_directory` and
+//!   `placement_oracle` ask that for regions, stores and timestamps.
 //! - Routing: `router` over `region_cache` and `store_health`; `attempt` (one try), `call` (what all requests share),
 //!   `spread` (many keys), `budget` (deadline, pauses, what is known of lost tries).
 //! - Protocol: `prewrite`, `commit`, `own_timestamp` (one phase, asynchronous commit), `rollback`, `resolve` with
@@ -84,6 +87,9 @@ mod options;
 mod oracle;
 mod oracle_queue;
 mod own_timestamp;
+mod placement_directory;
+mod placement_link;
+mod placement_oracle;
 mod prewrite;
 mod raw;
 mod region_cache;
@@ -101,6 +107,7 @@ mod stream_rpc;
 mod tiny_forms;
 mod topology;
 mod transaction;
+mod tso_stream;
 mod two_phase;
 
 pub use asking::AskingDirectory;
@@ -116,6 +123,9 @@ pub use network_oracle::NetworkOracle;
 pub use nokv_percolator::Timestamp;
 pub use options::{Options, ReadFrom, Transport};
 pub use oracle::{OracleError, TimestampOracle};
+pub use placement_directory::PlacementDirectory;
+pub use placement_link::{PlacementLeader, PlacementLink};
+pub use placement_oracle::PlacementOracle;
 pub use rpc::{Reply, Rpc, RpcError};
 pub use scan::{Pair, ScanRange};
 pub use stream_rpc::{StreamOptions, StreamRpc};

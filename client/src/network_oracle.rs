@@ -4,13 +4,9 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::unfold;
 use nokv_percolator::Timestamp;
-use nokv_proto::pdpb::pd_client::PdClient;
-use nokv_proto::pdpb::{RequestHeader, TsoRequest, TsoResponse};
-use tokio::sync::mpsc;
+use nokv_proto::pdpb::TsoResponse;
 use tokio::time::timeout;
-use tonic::Streaming;
 use tonic::transport::Endpoint;
 
 use crate::error::Result;
@@ -18,6 +14,7 @@ use crate::grpc::innermost;
 use crate::http_oracle::{HttpWay, OracleTarget};
 use crate::oracle::{OracleError, TimestampOracle};
 use crate::oracle_queue::{OracleQueue, Way};
+use crate::tso_stream::{TsoStream, first_of};
 
 /// A client of a timestamp server: over a stream where the server has one, else over HTTP. Callers that come while a
 /// request is under way share the next one.
@@ -90,13 +87,7 @@ impl Way for EitherWay {
 #[derive(Debug)]
 struct StreamWay {
     target: OracleTarget,
-    open: Option<OpenStream>,
-}
-
-#[derive(Debug)]
-struct OpenStream {
-    requests: mpsc::Sender<TsoRequest>,
-    answers: Streaming<TsoResponse>,
+    open: Option<TsoStream>,
 }
 
 impl Clone for StreamWay {
@@ -123,52 +114,23 @@ impl Way for StreamWay {
 }
 
 impl StreamWay {
-    async fn connect(&self) -> std::result::Result<OpenStream, OracleError> {
+    async fn connect(&self) -> std::result::Result<TsoStream, OracleError> {
         let target = &self.target;
         let endpoint = Endpoint::from_shared(format!("http://{}", target.authority));
         let endpoint = endpoint.map_err(|error| target.unavailable(innermost(&error)))?;
         let endpoint = endpoint.connect_timeout(target.connect_timeout).tcp_nodelay(true);
         let opening = async {
             let channel = endpoint.connect().await.map_err(|error| target.unavailable(innermost(&error)))?;
-            // One request is under way at a time.
-            let (requests, queued) = mpsc::channel(1);
-            let queued = unfold(queued, async |mut queued| queued.recv().await.map(|request| (request, queued)));
-            let answers = PdClient::new(channel).tso(queued).await;
-            let answers = answers.map_err(|status| target.unavailable(innermost(&status)))?.into_inner();
-            Ok(OpenStream { requests, answers })
+            TsoStream::open(channel).await.map_err(|status| target.unavailable(innermost(&status)))
         };
         let patience = target.connect_timeout + target.request_timeout;
         timeout(patience, opening).await.map_err(|_| target.unavailable("connecting took too long"))?
     }
 
-    async fn ask(&self, open: &mut OpenStream, count: u32) -> std::result::Result<TsoResponse, OracleError> {
-        let header = Some(RequestHeader { cluster_id: 1, ..Default::default() });
-        let request = TsoRequest { header, count, ..Default::default() };
-        let asking = async {
-            open.requests.send(request).await.map_err(|_| self.target.unavailable("the stream has ended"))?;
-            match open.answers.message().await {
-                Ok(Some(answer)) => Ok(answer),
-                Ok(None) => Err(self.target.unavailable("it has closed the stream")),
-                Err(status) => Err(self.target.unavailable(innermost(&status))),
-            }
-        };
-        let late = |_| self.target.unavailable("it gave no answer in time");
-        timeout(self.target.request_timeout, asking).await.map_err(late)?
+    async fn ask(&self, open: &mut TsoStream, count: u32) -> std::result::Result<TsoResponse, OracleError> {
+        // Whichever cluster it is: the URL is all that is known of it.
+        let asked = timeout(self.target.request_timeout, open.ask(0, count)).await;
+        let asked = asked.map_err(|_| self.target.unavailable("it gave no answer in time"))?;
+        asked.map_err(|status| self.target.unavailable(innermost(&status)))
     }
-}
-
-/// The first timestamp of an answer, which names the last.
-fn first_of(answer: &TsoResponse, count: u32) -> std::result::Result<Timestamp, OracleError> {
-    if let Some(error) = answer.header.as_ref().and_then(|header| header.error.as_ref()) {
-        return Err(OracleError::Unavailable(error.message.clone()));
-    }
-    if answer.count != count {
-        return Err(OracleError::Protocol(format!("asked for {count} timestamps, got {}", answer.count)));
-    }
-    let broken = || OracleError::Protocol(format!("it gave no timestamp that can be: {answer:?}"));
-    let last = answer.timestamp.as_ref().ok_or_else(broken)?;
-    let (physical, logical) = (u64::try_from(last.physical), u64::try_from(last.logical));
-    let (Ok(physical), Ok(logical)) = (physical, logical) else { return Err(broken()) };
-    let first = (physical << Timestamp::LOGICAL_BITS).saturating_add(logical).checked_sub(u64::from(count) - 1);
-    first.map(Timestamp).ok_or_else(broken)
 }

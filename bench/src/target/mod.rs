@@ -45,7 +45,8 @@ pub fn connect(name: &str, connections: usize) -> Result<Box<dyn Target>> {
         Some(("nokv-stream", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections, Transport::Stream)?)),
         Some(("etcd", addresses)) => Ok(Box::new(etcd::Etcd::connect(addresses, connections)?)),
         _ => Err(BenchError::Setting(format!(
-            "target {name:?} is neither nokv:CONFIG.json, nokv-stream:CONFIG.json nor etcd:HOST:PORT,HOST:PORT"
+            "target {name:?} is neither nokv:CONFIG.json, nokv:HOST:PORT, the same with nokv-stream:, nor \
+             etcd:HOST:PORT,HOST:PORT"
         ))),
     }
 }

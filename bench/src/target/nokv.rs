@@ -7,8 +7,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use nokv_client::{
-    AbortReason, AskingDirectory, Client, Error, GrpcOptions, GrpcRpc, Mutation, NetworkOracle, Options, Rpc,
-    ScanRange, StreamOptions, StreamRpc, Timestamp, Topology, Transport,
+    AbortReason, AskingDirectory, Client, Error, GrpcOptions, GrpcRpc, Mutation, NetworkOracle, Options,
+    PlacementDirectory, PlacementLink, PlacementOracle, Rpc, ScanRange, StreamOptions, StreamRpc, Timestamp, Topology,
+    Transport,
 };
 
 use super::{Outcome, Target};
@@ -26,23 +27,40 @@ pub(super) struct Nokv {
     run_ts: Timestamp,
 }
 
+/// HOST:PORT.
+fn is_address(text: &str) -> bool {
+    text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+}
+
+fn rpc(connections: usize, transport: Transport) -> Arc<dyn Rpc> {
+    let grpc = GrpcOptions { connections_per_store: connections, ..GrpcOptions::default() };
+    match transport {
+        Transport::Unary => Arc::new(GrpcRpc::new(grpc)),
+        Transport::Stream => {
+            let streams_per_store = connections;
+            Arc::new(StreamRpc::new(StreamOptions { grpc, streams_per_store, ..StreamOptions::default() }))
+        }
+    }
+}
+
 impl Nokv {
-    /// So many connections to each store; on streams, one stream for each.
+    /// So many connections to each store; on streams, one stream for each. `config` is a topology file, or the
+    /// addresses of nodes that host placement.
     pub(super) fn connect(config: &str, connections: usize, transport: Transport) -> Result<Self> {
+        let rpc = rpc(connections, transport);
+        if !std::path::Path::new(config).exists() && config.split(',').all(is_address) {
+            let link = PlacementLink::new(config.split(',').map(str::to_owned));
+            let directory = PlacementDirectory::new(link.clone(), rpc.clone());
+            let oracle = PlacementOracle::new(link);
+            let client = Client::new(rpc, Arc::new(oracle), Arc::new(directory), Options::default());
+            return Ok(Self { client, run_ts: Timestamp(0) });
+        }
         let file = |reason: String| BenchError::File { path: config.to_owned(), reason };
         let json = std::fs::read_to_string(config).map_err(|error| file(error.to_string()))?;
         let topology = Topology::from_config_json(&json).map_err(|error| file(error.to_string()))?;
         let value: serde_json::Value = serde_json::from_str(&json).map_err(|error| file(error.to_string()))?;
         let tso = value.pointer("/tso/advertise_url").and_then(|url| url.as_str());
         let tso = tso.ok_or_else(|| file("tso.advertise_url is missing".to_owned()))?;
-        let grpc = GrpcOptions { connections_per_store: connections, ..GrpcOptions::default() };
-        let rpc: Arc<dyn Rpc> = match transport {
-            Transport::Unary => Arc::new(GrpcRpc::new(grpc)),
-            Transport::Stream => {
-                let streams_per_store = connections;
-                Arc::new(StreamRpc::new(StreamOptions { grpc, streams_per_store, ..StreamOptions::default() }))
-            }
-        };
         let oracle = NetworkOracle::new(tso).map_err(|error| file(error.to_string()))?;
         let directory = AskingDirectory::new(rpc.clone(), topology);
         let client = Client::new(rpc, Arc::new(oracle), Arc::new(directory), Options::default());

@@ -14,6 +14,7 @@
 //! * `collector/`: garbage collection by itself, a turn at a time.
 //! * `settler.rs`: up to which timestamps replicas may be read alone.
 //! * `config/`: the topology file, read and checked in one go.
+//! * `placement/`: the map and the clock, hosted: their region, services and this node's heartbeats.
 //! * `tso/`: timestamps that never go back; the allocator in it is pure.
 //! * `key_text.rs`, `value_text.rs`: keys and values as people write them, the same in every tool.
 //! * `logging.rs`: the log of every long-running command.
@@ -32,6 +33,7 @@ pub mod executor;
 pub mod key_text;
 pub mod logging;
 pub mod node;
+pub mod placement;
 pub mod region_ids;
 pub mod service;
 pub mod settler;

@@ -1,5 +1,6 @@
 //! New ids for regions and peers, drawn from the timestamp server: it never gives a timestamp twice and never goes
-//! back, whatever fails, so an id made from one was never used before and is larger than all that were.
+//! back, whatever fails, so an id made from one was never used before and is larger than all that were. A cluster with
+//! placement asks that instead ([`IdSource`]).
 //!
 //! ```text
 //!   timestamp:  milliseconds since 1970 << 18 | counter
@@ -12,6 +13,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use nokv_client::{OracleError, Timestamp, TimestampOracle};
 
 /// Timestamps that one id takes, as a power of two.
@@ -29,7 +31,22 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Draws ids. Cheap to clone.
 #[derive(Clone)]
 pub struct RegionIds {
-    oracle: Arc<dyn TimestampOracle>,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Timestamps(Arc<dyn TimestampOracle>),
+    Asked(Arc<dyn IdSource>),
+}
+
+/// Somebody who gives ids, each once, and larger than all that were given before.
+pub trait IdSource: Send + Sync {
+    /// So many ids, rising.
+    ///
+    /// # Errors
+    /// [`IdError`].
+    fn ids(&self, count: u32) -> BoxFuture<'_, Result<Vec<u64>, IdError>>;
 }
 
 /// Why there are no ids. Nothing was done; try again, or give ids of your own.
@@ -46,7 +63,12 @@ pub enum IdError {
 impl RegionIds {
     /// Draws from this timestamp server.
     pub fn new(oracle: Arc<dyn TimestampOracle>) -> Self {
-        Self { oracle }
+        Self { source: Source::Timestamps(oracle) }
+    }
+
+    /// Asks whoever gives ids in this cluster.
+    pub fn asked_of(source: Arc<dyn IdSource>) -> Self {
+        Self { source: Source::Asked(source) }
     }
 
     /// So many ids, rising.
@@ -54,25 +76,29 @@ impl RegionIds {
     /// # Errors
     /// [`IdError`].
     pub async fn draw(&self, count: usize) -> Result<Vec<u64>, IdError> {
+        let oracle = match &self.source {
+            Source::Timestamps(oracle) => oracle,
+            Source::Asked(source) => return source.ids(u32::try_from(count).unwrap_or(u32::MAX)).await,
+        };
         let mut ids = Vec::with_capacity(count);
         while ids.len() < count {
             let wanted = (count - ids.len()).min(IDS_AT_ONCE);
             let timestamps = u32::try_from(wanted << ID_SHIFT).unwrap_or(u32::MAX);
-            let first = self.timestamps(timestamps).await?;
+            let first = draw_timestamps(oracle.as_ref(), timestamps).await?;
             ids.extend(ids_among(first, wanted)?);
         }
         Ok(ids)
     }
+}
 
-    async fn timestamps(&self, count: u32) -> Result<Timestamp, OracleError> {
-        let mut tries = 1;
-        loop {
-            match self.oracle.timestamps(count).await {
-                Err(OracleError::Unavailable(_)) if tries < TRIES => tries += 1,
-                answer => return answer,
-            }
-            tokio::time::sleep(PAUSE).await;
+async fn draw_timestamps(oracle: &dyn TimestampOracle, count: u32) -> Result<Timestamp, OracleError> {
+    let mut tries = 1;
+    loop {
+        match oracle.timestamps(count).await {
+            Err(OracleError::Unavailable(_)) if tries < TRIES => tries += 1,
+            answer => return answer,
         }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -94,8 +120,6 @@ fn ids_among(first: Timestamp, count: usize) -> Result<impl Iterator<Item = u64>
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
-
-    use futures_util::future::BoxFuture;
 
     use super::*;
 

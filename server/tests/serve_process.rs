@@ -213,7 +213,6 @@ fn flags_that_cannot_be_are_mistakes_of_usage() {
     let workdir = dir(&folder);
     let with = |more: &[&'static str]| refused(&[&["--workdir", workdir, "--store-id", "1"], more].concat());
     says(with(&["--addr", ANY_PORT, "--no-such-flag"]), 2, &["--no-such-flag"]);
-    says(with(&[]), 2, &["--addr"]);
     says(with(&["--addr", ANY_PORT, "--peer", "2"]), 2, &["ID=HOST:PORT"]);
     says(with(&["--addr", "127.0.0.1:65000"]), 2, &["--status-addr"]);
     says(refused(&["--workdir", workdir, "--store-id", "0", "--addr", ANY_PORT]), 2, &["--store-id"]);

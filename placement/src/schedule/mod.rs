@@ -51,7 +51,7 @@ use stores::Heartbeats;
 pub type PeerIds<'a> = dyn FnMut() -> Option<PeerId> + 'a;
 
 /// How many operators that ended are remembered.
-const ENDED_MAX: usize = 1_000;
+const ENDED_MAX: usize = 4_096;
 
 /// See the file's head. It is its leader's alone: another leader begins anew, since operators are cut short without
 /// harm.

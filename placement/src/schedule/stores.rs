@@ -81,6 +81,7 @@ impl Heartbeats {
     pub(super) fn has_room(&self, settings: &Settings, store: StoreId) -> bool {
         let report = self.report(store);
         let needed = u128::from(report.capacity_bytes) * u128::from(settings.free_permille_min) / 1_000;
+        let needed = needed.min(settings.free_bytes_enough.into());
         !report.busy && !report.stopping && u128::from(report.available_bytes) >= needed
     }
 

@@ -56,6 +56,11 @@ impl State {
         Ok(Reply::Ids { first, count })
     }
 
+    /// The lowest id that nobody has yet.
+    pub fn next_id(&self) -> u64 {
+        self.ids.next
+    }
+
     pub(super) fn take_ids(&mut self, count: u64, batch: &mut WriteBatch) -> Result<u64, Refusal> {
         let (first, raised) = self.ids.take(count).ok_or(Refusal::Wrong("there are no ids left"))?;
         if raised {

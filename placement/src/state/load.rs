@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::ids::Ids;
 use super::records::Kind;
-use super::{HolderRecord, RECORD_CF, Settings, SnapshotRecord, State, StoreRecord};
+use super::{ClusterRecord, HolderRecord, RECORD_CF, Settings, SnapshotRecord, State, StoreRecord};
 use crate::regions::Report;
 
 /// Why a state cannot be read. This machine cannot lead placement; stop, loudly.
@@ -42,6 +42,17 @@ impl State {
             cursor.next()?;
         }
         Ok(state)
+    }
+
+    /// The cluster's id as a replica has it, for those that do not lead; 0 if it has not heard of one.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn cluster_id_in(view: &impl ReadView) -> Result<u64, LoadError> {
+        let key = [Kind::Cluster as u8];
+        let Some(value) = view.get(RECORD_CF, &key)? else { return Ok(0) };
+        let record = ClusterRecord::decode(value).map_err(|_| LoadError::Unreadable { key: key.to_vec() })?;
+        Ok(record.id)
     }
 
     /// Takes one record in; `None` if it cannot be read.

@@ -45,12 +45,18 @@ pub struct Settings {
     /// Stores whose loads differ from the mean by less than this, in thousandths, are left alone.
     #[prost(uint32, tag = "13")]
     pub tolerance_permille: u32,
-    /// Nothing is moved to a store of which less than this is free, in thousandths.
+    /// Nothing is moved to a store of which less than this is free, in thousandths, unless `free_bytes_enough` are.
     #[prost(uint32, tag = "14")]
     pub free_permille_min: u32,
     /// Balancing, hot regions and merging rest; replicas are still repaired.
     #[prost(bool, tag = "15")]
     pub balance_paused: bool,
+    /// So much free space is enough on any disk.
+    #[prost(uint64, tag = "16")]
+    pub free_bytes_enough: u64,
+    /// Old versions are kept for this long, in milliseconds; 0 = until somebody sets the safe point by hand.
+    #[prost(uint64, tag = "17")]
+    pub gc_life_ms: u64,
 }
 
 impl Settings {
@@ -72,6 +78,8 @@ impl Settings {
             tolerance_permille: 10,
             free_permille_min: 100,
             balance_paused: false,
+            free_bytes_enough: 4 << 30,
+            gc_life_ms: 10 * 60_000,
         }
     }
 

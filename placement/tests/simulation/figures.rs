@@ -37,7 +37,7 @@ impl Moves {
         let total: u64 = scheduler.counts().values().sum();
         let new = usize::try_from(total - self.seen).unwrap();
         self.seen = total;
-        assert!(new <= 1_000, "more ended at once than is remembered");
+        assert!(new <= 4_096, "more ended at once than is remembered");
         let ended: Vec<_> = scheduler.ended().rev().take(new).cloned().collect();
         for ended in ended.into_iter().rev().filter(|ended| ended.outcome == Outcome::Done) {
             let operator = ended.operator;

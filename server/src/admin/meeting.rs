@@ -65,6 +65,21 @@ impl<E: Engine> Meeting<E> {
         Ok(())
     }
 
+    /// Notes the cluster of this directory, if none is known yet. Whether it is that one.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn belongs_to(&self, cluster: u64) -> Result<bool, StoreError> {
+        let mut ident = self.shared.ident.lock();
+        if ident.cluster == 0 {
+            let mut batch = nokv_engine::WriteBatch::new();
+            StoreIdent { cluster, ..*ident }.put(&mut batch);
+            self.shared.engine.write(&batch, true)?;
+            ident.cluster = cluster;
+        }
+        Ok(ident.cluster == cluster)
+    }
+
     /// Takes in who another store is, and says who this one is and which directory is known of the other.
     ///
     /// # Errors
@@ -118,6 +133,15 @@ mod tests {
 
     fn hello(directory_id: u64, succeeds_directory_id: u64) -> MeetRequest {
         MeetRequest { store_id: 2, directory_id, succeeds_directory_id, address: "two:1".to_owned() }
+    }
+
+    #[test]
+    fn a_directory_belongs_to_one_cluster_for_ever() {
+        let meeting = store_one();
+        assert!(meeting.belongs_to(7).unwrap());
+        assert!(!meeting.belongs_to(8).unwrap());
+        meeting.reload().unwrap();
+        assert_eq!(meeting.ident().cluster, 7);
     }
 
     #[test]

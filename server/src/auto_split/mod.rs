@@ -19,14 +19,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use nokv_engine::Engine;
-use nokv_proto::metapb::Region;
-use nokv_raftstore::{Cuts, RegionExt, RegionSize, RegionStatus, Role, SizeLimits, StoreError, find_cuts};
+use nokv_proto::metapb::{Region, RegionEpoch};
+use nokv_raftstore::{Cuts, RegionError, RegionExt, RegionSize, RegionStatus, Role, SizeLimits, StoreError, find_cuts};
 use nokv_transport::RegionId;
 use slog::{Logger, info, warn};
 use tokio::sync::watch;
 
 use self::bounds::bound_of;
-use crate::admin::{RegionAdmin, SplitAt};
+use crate::admin::{AdminError, RegionAdmin, SplitAt};
 
 /// When regions are split, and how often it is looked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,6 +187,35 @@ impl<E: Engine> AutoSplit<E> {
                 "bytes" => bytes, "error" => %error),
         }
     }
+}
+
+/// Cuts a region where its data halves, if it has a key there: for placement, when a region is too busy for any store.
+///
+/// # Errors
+/// [`AdminError`]; also if it has no key at which it could be cut.
+pub async fn split_in_half<E: Engine>(
+    admin: &RegionAdmin<E>,
+    region_id: RegionId,
+    epoch: RegionEpoch,
+) -> Result<(), AdminError> {
+    let gone = || AdminError::Region(RegionError::RegionNotFound { region: region_id });
+    let region = Region::clone(&admin.raftstore().region(region_id).ok_or_else(gone)?.state.region);
+    if region.epoch().version != epoch.version {
+        return Err(AdminError::Region(RegionError::EpochNotMatch { current: vec![region] }));
+    }
+    let disk = |error: StoreError| AdminError::Refused(error.to_string());
+    let (view, of) = (admin.raftstore().engine().view(), region.clone());
+    let halves = blocking(move || {
+        // The first walk tells the size, the second where half of it is.
+        let all = RegionSize { bytes: u64::MAX, records: u64::MAX };
+        let whole = find_cuts(&view, &of, &SizeLimits { max: all, target: all, cuts_max: 1 }, bound_of)?.walked;
+        let half = RegionSize { bytes: (whole.bytes / 2).max(1), records: u64::MAX };
+        find_cuts(&view, &of, &SizeLimits { max: half, target: half, cuts_max: 1 }, bound_of)
+    });
+    let Some(start_key) = halves.await.map_err(disk)?.keys.into_iter().next() else {
+        return Err(AdminError::Refused(format!("region {region_id} has no key at which it could be cut in half")));
+    };
+    admin.split(region_id, Some(epoch), vec![SplitAt { start_key, ..SplitAt::default() }]).await.map(drop)
 }
 
 /// Runs what may read much on a thread of its own.

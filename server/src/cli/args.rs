@@ -7,12 +7,16 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use nokv_bench::BenchArgs;
 
+use super::cluster_command::{self, ClusterCommandArgs};
 use super::config_command::ConfigArgs;
 use super::exit::EXIT_CODES;
 use super::gc_command::GcArgs;
+use super::operator_command::{self, OperatorCommandArgs};
 use super::read_command::{GetArgs, ScanArgs};
 use super::region_args::RegionArgs;
 use super::regions_command::RegionsArgs;
+use super::snapshot_command::SnapshotCommandArgs;
+use super::store_command::StoreCommandArgs;
 use super::tso_command::TsoArgs;
 use super::txn_command::TxnArgs;
 use super::write_command::{DeleteArgs, PutArgs};
@@ -49,6 +53,14 @@ pub(super) enum Command {
     Regions(RegionsArgs),
     /// Look at one region, split it, give it other members or another leader
     Region(RegionArgs),
+    /// Look at the whole cluster: stores, regions, what is under way, what is wrong
+    Cluster(ClusterCommandArgs),
+    /// Look at the stores of a cluster, and have them leave
+    Store(StoreCommandArgs),
+    /// See what is moved between stores, and why
+    Operator(OperatorCommandArgs),
+    /// Keep the whole keyspace readable as of a moment, under a name
+    Snapshot(SnapshotCommandArgs),
     /// Set the safe point of garbage collection: old versions below it go
     Gc(GcArgs),
     /// Measure a cluster, beside another and beside what the machine can do
@@ -84,6 +96,16 @@ impl Command {
             Command::Txn(args) => args.connect.output.json,
             Command::Regions(args) => args.output.json,
             Command::Region(args) => args.json(),
+            Command::Cluster(args) => {
+                let cluster_command::What::Status(args) = &args.what;
+                args.output.json
+            }
+            Command::Store(args) => args.json(),
+            Command::Operator(args) => {
+                let operator_command::What::List(args) = &args.what;
+                args.cluster.output.json
+            }
+            Command::Snapshot(args) => args.json(),
             Command::Gc(args) => args.connect.output.json,
             Command::Bench(args) => args.json(),
         }

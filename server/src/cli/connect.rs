@@ -1,7 +1,7 @@
 //! The flags with which a command finds the cluster, and the client made from them.
 //!
-//! Everything comes from the topology file; `--tso` overrides where timestamps come from. Raw keys need no timestamps,
-//! so they can be read and written without a timestamp server.
+//! Everything comes from the topology file or from the cluster itself; `--tso` overrides where timestamps come from.
+//! Raw keys need no timestamps, so they can be read and written without a timestamp server.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,14 @@ use std::time::Duration;
 use clap::Args;
 use futures_util::future::BoxFuture;
 use nokv_client::{
-    AskingDirectory, Client, GrpcRpc, Located, NetworkOracle, Options, OracleError, Timestamp, TimestampOracle,
+    AskingDirectory, Client, GrpcRpc, Located, NetworkOracle, Options, OracleError, PlacementDirectory, Timestamp,
+    TimestampOracle,
 };
 use tokio::time::Instant;
 
-use super::args::{ConfigFile, OutputArgs};
+use super::args::OutputArgs;
 use super::exit::{Answer, Failure};
+use super::find_args::FindArgs;
 use crate::config::{AddressScope, Topology};
 
 /// The longest time an operation may be given; a longer one would look like a hang.
@@ -23,10 +25,10 @@ const TIMEOUT_SECONDS_MAX: u64 = 3_600;
 #[derive(Clone, Debug, Args)]
 pub(super) struct ConnectArgs {
     #[command(flatten)]
-    pub(super) file: ConfigFile,
+    pub(super) find: FindArgs,
     #[command(flatten)]
     pub(super) stores: StoreArgs,
-    /// URL of the timestamp server, as http://HOST:PORT [default: tso.advertise_url of the topology file]
+    /// URL of the timestamp server, as http://HOST:PORT [default: that of the topology file, else placement]
     #[arg(long, value_name = "URL")]
     tso: Option<String>,
     #[command(flatten)]
@@ -76,7 +78,9 @@ impl ConnectArgs {
     }
 
     fn client(&self, timestamps: Timestamps) -> Result<Client, Failure> {
-        let topology = self.file.load()?;
+        let options = Options { deadline: Duration::from_secs(self.stores.timeout), ..Options::default() };
+        let Some(file) = &self.find.config else { return self.client_of_placement(options) };
+        let topology = Topology::load(file)?;
         let url = self.tso.as_deref().or(topology.tso.as_ref().map(|tso| tso.advertise_url.as_str()));
         let oracle: Arc<dyn TimestampOracle> = match (url, timestamps) {
             (Some(url), _) => Arc::new(NetworkOracle::new(url)?),
@@ -87,8 +91,15 @@ impl ConnectArgs {
         };
         let rpc = Arc::new(GrpcRpc::default());
         let directory = AskingDirectory::new(rpc.clone(), client_topology(&topology, self.stores.scope)?);
-        let options = Options { deadline: Duration::from_secs(self.stores.timeout), ..Options::default() };
         Ok(Client::new(rpc, oracle, Arc::new(directory), options))
+    }
+
+    fn client_of_placement(&self, options: Options) -> Result<Client, Failure> {
+        let link = self.find.link(self.stores.scope)?;
+        let Some(url) = &self.tso else { return Ok(Client::connect_to_placement(link, options)) };
+        let rpc = Arc::new(GrpcRpc::default());
+        let directory = PlacementDirectory::new(link, rpc.clone());
+        Ok(Client::new(rpc, Arc::new(NetworkOracle::new(url)?), Arc::new(directory), options))
     }
 }
 

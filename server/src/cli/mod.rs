@@ -12,6 +12,8 @@
 //! * `region_args.rs`, `region_command.rs`, `region_members.rs`, `region_merge.rs`, `region_refill.rs`,
 //!   `region_show.rs`: one region, looked at and changed;
 //!   `cluster_admin.rs`: all stores, asked and ordered.
+//! * `find_args.rs`, `placement_calls.rs`: a cluster by one address; what its placement is asked.
+//!   `cluster_command.rs`, `store_command.rs`, `operator_command.rs`, `snapshot_command.rs`: the commands that do.
 //! * `gc_command.rs`: the safe point of garbage collection.
 //! * `bench_command.rs`: the benchmark, which is a crate of its own.
 //! * `table.rs`: tables for people. `signals.rs`: SIGINT and SIGTERM. `runtime.rs`: for one thread, or for many.
@@ -20,10 +22,14 @@ mod args;
 mod bench_command;
 mod client_failure;
 mod cluster_admin;
+mod cluster_command;
 mod config_command;
 mod connect;
 mod exit;
+mod find_args;
 mod gc_command;
+mod operator_command;
+mod placement_calls;
 mod read_command;
 mod region_args;
 mod region_command;
@@ -36,6 +42,8 @@ mod regions_command;
 mod runtime;
 mod serve_command;
 mod signals;
+mod snapshot_command;
+mod store_command;
 mod table;
 mod tso_command;
 mod txn_command;
@@ -73,6 +81,10 @@ pub fn run() -> ExitCode {
         Command::Txn(args) => txn_command::run(&args),
         Command::Regions(args) => regions_command::run(&args),
         Command::Region(args) => region_command::run(&args),
+        Command::Cluster(args) => cluster_command::run(&args),
+        Command::Store(args) => store_command::run(&args),
+        Command::Operator(args) => operator_command::run(&args),
+        Command::Snapshot(args) => snapshot_command::run(&args),
         Command::Gc(args) => gc_command::run(&args),
         Command::Bench(args) => bench_command::run(args),
     };

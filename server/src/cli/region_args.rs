@@ -3,8 +3,9 @@
 
 use clap::{Args, Subcommand};
 
-use super::args::{ConfigFile, OutputArgs};
+use super::args::OutputArgs;
 use super::connect::StoreArgs;
+use super::find_args::FindArgs;
 use super::regions_command::RegionsArgs;
 use crate::key_text::KeyText;
 
@@ -40,7 +41,7 @@ pub(super) enum What {
 #[derive(Clone, Debug, Args)]
 pub(super) struct ClusterArgs {
     #[command(flatten)]
-    pub(super) file: ConfigFile,
+    pub(super) find: FindArgs,
     #[command(flatten)]
     pub(super) stores: StoreArgs,
     #[command(flatten)]

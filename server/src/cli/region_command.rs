@@ -40,8 +40,8 @@ pub(super) fn run(args: &RegionArgs) -> Result<Answer, Failure> {
 }
 
 impl ClusterArgs {
-    pub(super) fn admin(&self) -> Result<ClusterAdmin, Failure> {
-        ClusterAdmin::new(&self.file.load()?, self.stores)
+    pub(super) async fn admin(&self) -> Result<ClusterAdmin, Failure> {
+        ClusterAdmin::new(&self.find.load().await?, self.stores)
     }
 
     pub(super) fn deadline(&self) -> Instant {
@@ -59,7 +59,7 @@ impl ClusterArgs {
 }
 
 async fn show(args: &ShowArgs) -> Result<Answer, Failure> {
-    let admin = args.cluster.admin()?;
+    let admin = args.cluster.admin().await?;
     let picture = admin.look(args.region).await;
     if picture.sightings.is_empty() {
         return Err(unknown(args.region, &picture));
@@ -71,7 +71,7 @@ async fn show(args: &ShowArgs) -> Result<Answer, Failure> {
 }
 
 async fn split(args: &SplitArgs) -> Result<Answer, Failure> {
-    let (admin, deadline) = (args.cluster.admin()?, args.cluster.deadline());
+    let (admin, deadline) = (args.cluster.admin().await?, args.cluster.deadline());
     let mut keys = args.keys.clone();
     keys.sort();
     keys.dedup();
@@ -154,7 +154,7 @@ fn not_inside(region: &metapb::Region, key: &KeyText) -> Failure {
 }
 
 async fn transfer_leader(args: &TransferLeaderArgs) -> Result<Answer, Failure> {
-    let (admin, deadline) = (args.cluster.admin()?, args.cluster.deadline());
+    let (admin, deadline) = (args.cluster.admin().await?, args.cluster.deadline());
     let done = transfer(&admin, args.region, args.store, deadline).await?;
     let said = format!("store {} leads region {}", args.store, args.region);
     Ok(args.cluster.answer(args.region, &done, &said))

@@ -33,7 +33,7 @@ enum Step {
 }
 
 pub(super) async fn add_peer(args: &AddPeerArgs) -> Result<Answer, Failure> {
-    let admin = args.cluster.admin()?;
+    let admin = args.cluster.admin().await?;
     let (region, store) = (args.region, args.store);
     if !admin.store_ids().any(|known| known == store) {
         let known: Vec<_> = admin.store_ids().map(|id| id.to_string()).collect();
@@ -92,7 +92,7 @@ fn how_far_behind(leader: &Sighting, peer: &metapb::Peer) -> Option<String> {
 }
 
 pub(super) async fn remove_peer(args: &RemovePeerArgs) -> Result<Answer, Failure> {
-    let admin = args.cluster.admin()?;
+    let admin = args.cluster.admin().await?;
     let (region, store) = (args.region, args.store);
     let mut seen = None;
     let mut given_up = None;

@@ -11,7 +11,7 @@ use super::region_args::MergeArgs;
 use super::region_command::{leader_of, refused};
 
 pub(super) async fn merge(args: &MergeArgs) -> Result<Answer, Failure> {
-    let (admin, deadline) = (args.cluster.admin()?, args.cluster.deadline());
+    let (admin, deadline) = (args.cluster.admin().await?, args.cluster.deadline());
     let (source, target) = (args.source, args.target);
     if source == target {
         return Err(refused("a region is merged into its neighbour, not into itself"));

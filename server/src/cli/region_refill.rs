@@ -13,7 +13,7 @@ use super::region_command::{peer_on, refused};
 use super::region_members::{add_peer, remove_peer};
 
 pub(super) async fn refill(args: &RefillArgs) -> Result<Answer, Failure> {
-    let (admin, store) = (args.cluster.admin()?, args.store);
+    let (admin, store) = (args.cluster.admin().await?, args.store);
     if !admin.store_ids().any(|known| known == store) {
         return Err(refused(&format!("store {store} is not in the topology file")));
     }

@@ -9,10 +9,11 @@ use nokv_client::GrpcRpc;
 use nokv_transport::StoreId;
 use serde_json::{Value, json};
 
-use super::args::{ConfigFile, OutputArgs};
+use super::args::OutputArgs;
 use super::cluster_admin::ClusterAdmin;
 use super::connect::{StoreArgs, block_on};
 use super::exit::{Answer, Exit, Failure};
+use super::find_args::FindArgs;
 use super::region_show::bound;
 use super::region_survey::{PeerState, SurveyedRegion, learn, survey};
 use super::table::Table;
@@ -21,7 +22,7 @@ use crate::config::RegionConfig;
 #[derive(Clone, Debug, Args)]
 pub(super) struct RegionsArgs {
     #[command(flatten)]
-    file: ConfigFile,
+    find: FindArgs,
     #[command(flatten)]
     stores: StoreArgs,
     #[command(flatten)]
@@ -29,10 +30,11 @@ pub(super) struct RegionsArgs {
 }
 
 pub(super) fn run(args: &RegionsArgs) -> Result<Answer, Failure> {
-    let topology = args.file.load()?;
-    let address = |store| topology.store(StoreId(store)).map(|store| store.advertised(args.stores.scope).to_string());
     let patience = Duration::from_secs(args.stores.timeout);
     let regions = block_on(async {
+        let topology = args.find.load().await?;
+        let address =
+            |store| topology.store(StoreId(store)).map(|store| store.advertised(args.stores.scope).to_string());
         // What the file says counts only where no store knows better.
         let told = ClusterAdmin::new(&topology, args.stores)?.all_regions().await;
         let mut known = topology.regions.iter().map(RegionConfig::to_metapb).collect();

@@ -9,12 +9,14 @@
 //! * `topology.rs`: the structs; `finding.rs`: one mistake, and the error that lists them.
 //! * `json_fields.rs`, `decode.rs`: the text to structs, with the line of every mistake.
 //! * `check.rs`, `tiling.rs`: what fields mean for each other.
+//! * `learnt.rs`: a topology that a cluster told.
 //! * `region_meta.rs`: a region of the file as the cluster's own metadata, with encoded bounds.
 
 mod check;
 mod decode;
 mod finding;
 mod json_fields;
+mod learnt;
 mod region_meta;
 #[cfg(test)]
 mod tests;

@@ -8,31 +8,36 @@ use clap::Args;
 use nokv_raftstore::SizeLimits;
 use nokv_transport::StoreId;
 
+use super::placement_args::PlacementArgs;
 use super::{NodeError, NodeOptions, PeerFlag};
 use crate::config::AddressScope;
 use crate::logging::LogArgs;
 
 /// The default status port is the gRPC port and this.
 const STATUS_PORT_OFFSET: u16 = 1_000;
+/// Where a node listens that is told nothing.
+const DEFAULT_LISTEN: &str = "127.0.0.1:20160";
 /// What `--status-addr` takes for "none".
 const STATUS_OFF: &str = "off";
 
 /// Serves one store: tinykvpb.TinyKv over gRPC, and status pages over HTTP (/status, /metrics, /health, /digest).
 /// Prints what it serves and then a line that begins with "ready:" on standard output.
 ///
-/// With --config the stores and regions are those of the topology file. Without it, a new directory is given one
-/// region that holds every key, with a replica on this store and on each store named by --peer (all stores must be
-/// started with the same set); a directory that has regions keeps them.
+/// With --config the stores and regions are those of the topology file. Without it, the cluster runs itself: a node
+/// alone is a whole one, and others come by --join. Several that are to begin one together are all given
+/// --initial-cluster, or each other by --peer. A new directory is then given one region that holds every key, with a
+/// replica on each of them; a directory that has regions keeps them.
 #[derive(Clone, Debug, Args)]
 pub struct ServeArgs {
     /// The store's directory; made if missing, used by one process at a time
     #[arg(long, value_name = "DIR")]
     workdir: PathBuf,
-    /// This store's id, which its directory keeps for ever
+    /// This store's id, which its directory keeps for ever [default: the directory's; a new one's is given by the
+    /// cluster that it joins, or is 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    store_id: u64,
-    /// HOST:PORT for gRPC [default: the store's listen address in the topology file]
-    #[arg(long, value_name = "HOST:PORT", required_unless_present = "config")]
+    store_id: Option<u64>,
+    /// HOST:PORT for gRPC [default: the store's listen address in the topology file, else 127.0.0.1:20160]
+    #[arg(long, value_name = "HOST:PORT")]
     addr: Option<String>,
     /// Where another store listens; ID is its id or that of one of its peers. May be given many times
     #[arg(long = "peer", value_name = "ID=HOST:PORT")]
@@ -73,6 +78,8 @@ pub struct ServeArgs {
           value_parser = clap::value_parser!(u32).range(0..=86_400))]
     hibernate_after: u32,
     #[command(flatten)]
+    placement: PlacementArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -93,17 +100,21 @@ impl ServeArgs {
     /// # Errors
     /// The topology file is wrong or lacks the store, or flags do not go together.
     pub fn options(&self) -> Result<NodeOptions, NodeError> {
-        let store = StoreId(self.store_id);
-        let mut options = match (&self.config, &self.addr) {
-            (Some(file), _) => NodeOptions::from_file(store, &self.workdir, file, self.scope)?,
-            (None, Some(addr)) => NodeOptions::new(store, &self.workdir, addr),
-            (None, None) => return Err(NodeError::Flags("give --addr, or --config".to_owned())),
+        let store = self.store_id.map(StoreId);
+        let mut options = match (&self.config, store) {
+            (Some(file), Some(store)) => NodeOptions::from_file(store, &self.workdir, file, self.scope)?,
+            (Some(_), None) => return Err(NodeError::Flags("with --config, --store-id says which store".to_owned())),
+            (None, None) if !self.peers.is_empty() => {
+                return Err(NodeError::Flags("with --peer, --store-id says which store this is".to_owned()));
+            }
+            (None, store) => NodeOptions::new(store.unwrap_or(StoreId(0)), &self.workdir, DEFAULT_LISTEN),
         };
         if let Some(addr) = &self.addr {
             options.listen.clone_from(addr);
         }
         options.status = self.status(&options.listen)?;
         options.peers.clone_from(&self.peers);
+        options.peers.extend(self.placement.initial_peers(store)?);
         if self.tso.is_some() {
             options.tso.clone_from(&self.tso);
         }
@@ -114,6 +125,7 @@ impl ServeArgs {
         options.raft.raft_loops = usize::from(self.raft_loops);
         let region_max_bytes = u64::from(self.region_max_mib) << 20;
         options.auto_split.limits = (region_max_bytes > 0).then(|| SizeLimits::of_bytes(region_max_bytes));
+        self.placement.apply(self.config.is_some(), &mut options);
         Ok(options)
     }
 

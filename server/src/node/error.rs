@@ -26,6 +26,9 @@ pub enum NodeError {
     /// Flags that do not go together, or not with the directory; correct them.
     #[error("{0}")]
     Flags(String),
+    /// The cluster does not take this node; the text says what to do.
+    #[error("the cluster does not take this node: {0}")]
+    Joining(String),
     /// The workdir cannot be used; name another, or mend it.
     #[error("cannot use the workdir {path}: {reason}")]
     Workdir {

@@ -9,7 +9,9 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `args.rs` | the flags of `nokv serve` |
+//! | `args.rs`, `placement_args.rs` | the flags of `nokv serve` |
+//! | `disk.rs`, `identity.rs` | the directory; whose it is, as it, the flags and the cluster say |
+//! | `placed.rs` | what a node has to do with placement |
 //! | `options.rs` | what a node needs to know, from flags and topology file |
 //! | `layout.rs` | which regions a directory holds or is given; whom `--peer` means |
 //! | `start.rs` | bringing a node up; [`Node`] |
@@ -30,12 +32,16 @@
 
 mod args;
 mod boot_clock;
+mod disk;
 mod error;
 mod failure;
+mod identity;
 mod layout;
 mod leaders;
 mod meet;
 mod options;
+mod placed;
+mod placement_args;
 mod quiet_raft;
 mod reclaim;
 mod serve;

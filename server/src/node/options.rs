@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use nokv_client::HttpOracle;
 use nokv_engine::RocksOptions;
+use nokv_placement::state::Settings;
 use nokv_proto::metapb::Region;
 use nokv_raftstore::Config;
 use nokv_transport::grpc::GrpcOptions;
@@ -28,7 +29,7 @@ const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
 /// What a node needs to know.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
-    /// This store.
+    /// This store; 0 = the one that the directory belongs to, else one that the cluster gives.
     pub store: StoreId,
     /// Its directory; made if missing.
     pub workdir: PathBuf,
@@ -50,6 +51,11 @@ pub struct NodeOptions {
     pub tso: Option<String>,
     /// When regions are split by themselves.
     pub auto_split: AutoSplitOptions,
+    /// Placement is hosted here and on the nodes of all other stores that are known, with these settings if the cluster
+    /// is new; `None` = it is not.
+    pub placement: Option<Settings>,
+    /// Where nodes that host placement listen, of a cluster that this store joins.
+    pub join: Vec<String>,
     /// The engine's options.
     pub rocks: RocksOptions,
     /// Replication's options.
@@ -79,6 +85,8 @@ impl NodeOptions {
             ids: None,
             tso: None,
             auto_split: AutoSplitOptions::default(),
+            placement: None,
+            join: Vec::new(),
             rocks: RocksOptions::default(),
             raft: Config {
                 seed: rand::random(),

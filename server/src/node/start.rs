@@ -6,31 +6,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nokv_client::NetworkOracle;
-use nokv_engine::{ApartRaftLog, RaftLog, RocksEngine, RocksOptions};
-use nokv_proto::metapb::Region;
-use nokv_raftstore::{
-    Clock, Raftstore, RegionExt, RunningStore, StoreError, StoreIdent, bootstrap_as, load_regions, open,
-};
+use nokv_engine::{RaftLog, RocksEngine};
+use nokv_raftstore::{Clock, OpenStore, Raftstore, RunningStore, StoreError, open};
 use nokv_transport::grpc::GrpcNetwork;
 use nokv_transport::{AddressBook, Network, StoreId};
-use slog::{Logger, warn};
+use slog::Logger;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tonic_health::server::HealthReporter;
 
+use super::disk::OpenDirectory;
 use super::leaders::StoreLeaders;
-use super::meet::Meeter;
+use super::placed::{self, PlacedNode};
 use super::quiet_raft::raft_log;
 use super::reclaim::reclaim;
 use super::status::{Pages, StatusServer};
 use super::tell::TellOnRuntime;
-use super::{BootClock, NodeError, NodeOptions, OnFatal, layout};
-use crate::admin::{Meeting, RegionAdmin};
+use super::{BootClock, NodeError, NodeOptions, OnFatal};
+use crate::admin::RegionAdmin;
 use crate::auto_split::AutoSplit;
 use crate::collector::{CollectMetrics, Collector, CollectorOptions};
 use crate::executor::{Executor, OnFailure};
+use crate::placement::{BothInboxes, PlacementHost};
 use crate::service::{Calls, GrpcServer};
 use crate::settler::Settler;
 
@@ -42,6 +40,8 @@ pub struct Node {
     pub(super) book: AddressBook,
     pub(super) raftstore: Raftstore<RocksEngine>,
     pub(super) running: RunningStore,
+    /// What this node has to do with placement.
+    pub(super) placed: PlacedNode,
     pub(super) network: Arc<GrpcNetwork>,
     pub(super) health: HealthReporter,
     /// True once the node is to stop.
@@ -51,12 +51,6 @@ pub struct Node {
     /// Garbage collection, space that comes back, and timestamps that are settled; given up when the node stops.
     pub(super) housekeeping: [AbortHandle; 3],
     pub(super) log: Logger,
-}
-
-/// What names the time to those who choose timestamps here, if anything does.
-fn oracle(options: &NodeOptions) -> Result<Option<Arc<NetworkOracle>>, NodeError> {
-    let oracle = options.tso.as_deref().map(NetworkOracle::new).transpose();
-    Ok(oracle.map_err(|error| NodeError::Flags(error.to_string()))?.map(Arc::new))
 }
 
 /// Starts what removes garbage, what gives its space back, and what settles timestamps.
@@ -82,45 +76,43 @@ impl Node {
     ///
     /// # Errors
     /// [`NodeError`]; each text says what to do.
-    pub async fn start(options: NodeOptions, log: Logger, on_fatal: OnFatal) -> Result<Node, NodeError> {
-        let oracle = oracle(&options)?;
-        let disk = Disk::open(&options)?;
-        let listener = bind(&options.listen, "gRPC").await?;
-        let status_listener = match &options.status {
-            Some(address) => Some(bind(address, "status pages").await?),
-            None => None,
-        };
-        let address = local_address(&listener, &options.listen)?;
-        let status_address = status_listener.as_ref().map(|it| local_address(it, "status pages")).transpose()?;
-
+    pub async fn start(mut options: NodeOptions, log: Logger, on_fatal: OnFatal) -> Result<Node, NodeError> {
+        let directory = OpenDirectory::open(&options.workdir, &options.rocks)?;
+        let Ports { listener, status_listener, address, status_address } = Ports::bind(&options).await?;
+        let link = placed::link(&options, address);
+        let (oracle, ids) = (placed::oracle(&options, link.as_ref())?, placed::ids(&options, link.as_ref()));
+        let disk = directory.begin(&mut options, link.as_ref(), address).await?;
         disk.log_stores(options.store, &log);
         let meeter = disk.introduce(&options, address, &log).await?;
         let meeting = meeter.meeting.clone();
-        let book = disk.book;
-        let clock: Arc<dyn Clock> = Arc::new(BootClock);
-        let mut opened = open(disk.engine, disk.log, options.store, options.raft.clone(), clock, &raft_log(&log))?;
-        for region in &options.leads_first {
-            // The other loops know no such region, and a region that has had a leader is left alone.
-            opened.loops.iter_mut().try_for_each(|parts| parts.store.campaign_first(*region))?;
-        }
+        let (book, regions) = (disk.book, disk.regions);
+        let opened = open_store(disk.engine, disk.log, &options, &log)?;
         let runtime = tokio::runtime::Handle::current();
         let network = GrpcNetwork::start(options.store, book.clone(), options.grpc, runtime, &log);
-        let raft = network.attach(Arc::new(opened.inbox.clone()));
+        let hosted = PlacedNode::open(&options, &regions, address, &book, &log)?;
+        let inboxes = BothInboxes { data: opened.inbox.clone(), placement: hosted.as_ref().map(PlacementHost::inbox) };
+        let raft = network.attach(Arc::new(inboxes));
         let (raftstore, opened) = (opened.handle.clone(), opened.with_teller(Arc::new(TellOnRuntime::here())));
         let stores = Arc::new(StoreLeaders::new(book.clone()));
         let executor =
             Executor::new(raftstore.clone(), options.executor, command_failure(&on_fatal)).with_leaders(stores.clone());
         let executor = oracle.into_iter().fold(executor, |executor, oracle| executor.with_oracle(oracle));
         let calls = Arc::new(Calls::default());
-        let admin = RegionAdmin::new(raftstore.clone(), options.ids);
+        let admin = RegionAdmin::new(raftstore.clone(), ids);
         let splitter = AutoSplit::new(admin.clone(), options.auto_split, log.clone());
-        let grpc = GrpcServer::new(executor.clone(), admin, meeting, raft, calls.clone(), &options.grpc).await?;
+        let placement = hosted.as_ref().map(|host| &host.placement);
+        let services = (executor.clone(), admin.clone(), meeting.clone());
+        let grpc = GrpcServer::new(services, raft, calls.clone(), placement, &options.grpc).await?;
         let health = grpc.health();
         let (stopping, mut stopped) = watch::channel(false);
         tokio::spawn(meeter.go_on(stopping.subscribe(), on_fatal.clone()));
 
         let as_network: Arc<dyn Network> = network.clone();
-        let running = opened.start(&as_network, &store_failure(on_fatal)).map_err(NodeError::Threads)?;
+        let on_failure = store_failure(on_fatal);
+        let running = opened.start(&as_network, &on_failure).map_err(NodeError::Threads)?;
+        let myself = placed::myself(&options, options.store, address);
+        let me = placed::StoreSelf { store: myself, meeting, workdir: options.workdir };
+        let placed = PlacedNode::start(hosted, link, (&as_network, &on_failure), me, admin, &book, &log)?;
         let serving = tokio::spawn(grpc.serve(listener, async move {
             // An error means that the node is gone, which is a reason to stop as well.
             let _ = stopped.wait_for(|stop| *stop).await;
@@ -142,6 +134,7 @@ impl Node {
             book,
             raftstore,
             running,
+            placed,
             network,
             health,
             stopping,
@@ -184,85 +177,41 @@ impl fmt::Debug for Node {
     }
 }
 
-/// Where the raft log is, within the store's directory.
-const RAFT_LOG_DIRECTORY: &str = "raft-log";
+/// Where a node listens.
+struct Ports {
+    listener: TcpListener,
+    status_listener: Option<TcpListener>,
+    address: SocketAddr,
+    status_address: Option<SocketAddr>,
+}
 
-/// An open directory that fits the store.
-struct Disk {
+impl Ports {
+    async fn bind(options: &NodeOptions) -> Result<Ports, NodeError> {
+        let listener = bind(&options.listen, "gRPC").await?;
+        let status_listener = match &options.status {
+            Some(address) => Some(bind(address, "status pages").await?),
+            None => None,
+        };
+        let address = local_address(&listener, &options.listen)?;
+        let status_address = status_listener.as_ref().map(|it| local_address(it, "status pages")).transpose()?;
+        Ok(Ports { listener, status_listener, address, status_address })
+    }
+}
+
+/// Opens replication; the regions that this store is to lead first look for a leader at once.
+fn open_store(
     engine: RocksEngine,
-    log: Arc<dyn RaftLog>,
-    regions: Vec<Region>,
-    book: AddressBook,
-}
-
-impl Disk {
-    fn open(options: &NodeOptions) -> Result<Disk, NodeError> {
-        let workdir = &options.workdir;
-        if workdir.exists() && !workdir.is_dir() {
-            let reason = "it is not a directory".to_owned();
-            return Err(NodeError::Workdir { path: workdir.display().to_string(), reason });
-        }
-        let engine = RocksEngine::open(workdir, &options.rocks)?;
-        let log_engine = RocksEngine::open(workdir.join(RAFT_LOG_DIRECTORY), &RocksOptions::for_raft_log())?;
-        let log: Arc<dyn RaftLog> = Arc::new(ApartRaftLog::new(log_engine, engine.clone()));
-        let regions = match &options.regions {
-            Some(regions) => regions.clone(),
-            None => {
-                let kept: Vec<Region> = load_regions(&engine)?.into_values().map(|record| record.region).collect();
-                if kept.is_empty() { vec![layout::whole_region(options.store, &options.peers)] } else { kept }
-            }
-        };
-        // A mistake in the flags is found before a new directory is given its identity.
-        let book = address_book(options, &regions)?;
-        let new = StoreIdent::new(options.store, rand::random());
-        bootstrap_as(&engine, log.as_ref(), &new, &regions)?;
-        Ok(Disk { engine, log, regions, book })
+    raft_entries: Arc<dyn RaftLog>,
+    options: &NodeOptions,
+    log: &Logger,
+) -> Result<OpenStore<RocksEngine>, StoreError> {
+    let clock: Arc<dyn Clock> = Arc::new(BootClock);
+    let mut opened = open(engine, raft_entries, options.store, options.raft.clone(), clock, &raft_log(log))?;
+    for region in &options.leads_first {
+        // The other loops know no such region, and a region that has had a leader is left alone.
+        opened.loops.iter_mut().try_for_each(|parts| parts.store.campaign_first(*region))?;
     }
-
-    /// Has the store meet the others before it takes part in anything.
-    async fn introduce(
-        &self,
-        options: &NodeOptions,
-        address: SocketAddr,
-        log: &Logger,
-    ) -> Result<Meeter<RocksEngine>, NodeError> {
-        let own = options.stores.iter().find(|(store, _)| *store == options.store);
-        let meeter = Meeter {
-            meeting: Meeting::new(self.engine.clone(), self.book.clone())?,
-            book: self.book.clone(),
-            address: own.map_or_else(|| address.to_string(), |(_, address)| address.clone()),
-            log: log.clone(),
-        };
-        meeter.before_first_part(&self.engine, self.log.as_ref(), options.ids.as_ref()).await?;
-        Ok(meeter)
-    }
-
-    /// Says which members of this store's regions nobody gave an address for.
-    fn log_stores(&self, store: StoreId, log: &Logger) {
-        let here = self.regions.iter().filter(|region| region.peer_on(store).is_some());
-        let mut unknown: Vec<u64> = here
-            .flat_map(|region| &region.peers)
-            .map(|peer| peer.store_id)
-            .filter(|member| *member != store.0 && self.book.get(StoreId(*member)).is_none())
-            .collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        if !unknown.is_empty() {
-            warn!(log, "nobody said where these stores listen; nothing is sent to them"; "stores" => ?unknown);
-        }
-    }
-}
-
-/// Where the stores listen, as far as the topology file and the flags say.
-fn address_book(options: &NodeOptions, regions: &[Region]) -> Result<AddressBook, NodeError> {
-    let book = AddressBook::new();
-    for (store, address) in &options.stores {
-        book.set(*store, address)?;
-    }
-    for (store, address) in layout::addresses(&options.peers, regions)? {
-        book.set(store, &address)?;
-    }
-    Ok(book)
+    Ok(opened)
 }
 
 async fn bind(address: &str, what: &'static str) -> Result<TcpListener, NodeError> {

@@ -44,6 +44,7 @@ impl Node {
         }
         self.housekeeping.iter().for_each(AbortHandle::abort);
         hand_over(&self.raftstore, &self.log).await;
+        self.placed.hand_over(&self.log).await;
         self.stopping.send_replace(true);
         // Streams from other nodes would never end by themselves.
         self.network.shutdown();
@@ -52,6 +53,7 @@ impl Node {
             warn!(self.log, "some requests did not end in time and are cut off");
             serving.abort();
         }
+        self.placed.stop(&self.log).await;
         self.raftstore.stop();
         let running = self.running;
         let joined = tokio::task::spawn_blocking(move || running.join());
@@ -69,7 +71,7 @@ impl Node {
 }
 
 /// Gives every leadership to another store, if there is one that can take it.
-async fn hand_over(raftstore: &Raftstore<RocksEngine>, log: &Logger) {
+pub(super) async fn hand_over(raftstore: &Raftstore<RocksEngine>, log: &Logger) {
     let deadline = Instant::now() + HAND_OVER_MAX;
     let mut begun: BTreeSet<RegionId> = BTreeSet::new();
     let orders = stream::iter(raftstore.led_regions())
@@ -96,7 +98,7 @@ async fn hand_over(raftstore: &Raftstore<RocksEngine>, log: &Logger) {
 }
 
 /// Everything that was written is on disk already or in a log that is; this shortens the next start.
-async fn rest(engine: RocksEngine, log: &Logger) {
+pub(super) async fn rest(engine: RocksEngine, log: &Logger) {
     let at_rest = tokio::task::spawn_blocking(move || {
         let flushed = engine.flush();
         engine.close().and(flushed)

@@ -3,8 +3,14 @@
 
 use nokv_engine::Engine;
 use nokv_proto::FILE_DESCRIPTOR_SET;
+use nokv_proto::etcdserverpb::cluster_server::ClusterServer;
+use nokv_proto::etcdserverpb::kv_server::KvServer;
+use nokv_proto::keyspacepb::keyspace_server::KeyspaceServer;
 use nokv_proto::nokvpb::admin_server::{AdminServer, SERVICE_NAME as ADMIN};
+use nokv_proto::nokvpb::placement_server::PlacementServer;
 use nokv_proto::nokvpb::raft_transport_server::SERVICE_NAME as RAFT_TRANSPORT;
+use nokv_proto::pdpb::pd_server::PdServer;
+use nokv_proto::schedulerpb::scheduler_server::SchedulerServer;
 use nokv_proto::tikvpb::tikv_server::{SERVICE_NAME as TIKV, TikvServer};
 use nokv_proto::tinykvpb::tiny_kv_server::{SERVICE_NAME as TINY_KV, TinyKvServer};
 use nokv_transport::grpc::{self, GrpcOptions, RaftTransportService};
@@ -13,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::service::Routes;
 use tonic::transport::server::{Router, TcpIncoming};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -23,6 +30,7 @@ use super::tikv::TikvService;
 use super::tinykv::TinyKvService;
 use crate::admin::{Meeting, RegionAdmin};
 use crate::executor::Executor;
+use crate::placement::{EtcdService, PdService, Placement, SchedulerService, ViewService, pages};
 
 /// The largest request and the largest answer, in bytes. A larger request is refused with `OutOfRange` as soon as its
 /// length is known; a write is bounded further by what one log entry takes.
@@ -51,16 +59,16 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Puts the services on `executor`, `admin` and `meeting` together; `raft` takes the streams of other nodes.
+    /// Puts the services on executor, admin and meeting together; `raft` takes the streams of other nodes. Placement,
+    /// where it is hosted, is served under both of its names.
     ///
     /// # Errors
     /// If what reflection tells is not whole, which is a mistake of the build.
     pub async fn new<E: Engine>(
-        executor: Executor<E>,
-        admin: RegionAdmin<E>,
-        meeting: Meeting<E>,
+        (executor, admin, meeting): (Executor<E>, RegionAdmin<E>, Meeting<E>),
         raft: RaftTransportService,
         calls: Arc<Calls>,
+        placement: Option<&Placement>,
         options: &GrpcOptions,
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (stopping, stopped) = watch::channel(false);
@@ -78,6 +86,8 @@ impl GrpcServer {
         let router = grpc::server(options)
             .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
             .http2_max_pending_accept_reset_streams(Some(RESETS_PENDING_MAX))
+            .accept_http1(placement.is_some())
+            .add_routes(placement.map(placement_routes).unwrap_or_default())
             .add_service(tinykv)
             .add_service(tikv)
             .add_service(admin)
@@ -116,6 +126,24 @@ impl std::fmt::Debug for GrpcServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("GrpcServer").finish_non_exhaustive()
     }
+}
+
+/// Placement under all of its names, and its pages.
+fn placement_routes(placement: &Placement) -> Routes {
+    let pd = PdServer::new(PdService::new(placement.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let scheduler =
+        SchedulerServer::new(SchedulerService::new(placement.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let view = PlacementServer::new(ViewService::new(placement.clone())).max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let etcd = EtcdService::new(placement.clone());
+    let mut routes = Routes::new(pd)
+        .add_service(scheduler)
+        .add_service(view)
+        .add_service(ClusterServer::new(etcd.clone()))
+        .add_service(KvServer::new(etcd.clone()))
+        .add_service(KeyspaceServer::new(etcd));
+    let router = std::mem::take(routes.axum_router_mut());
+    *routes.axum_router_mut() = router.merge(pages(placement.clone()));
+    routes
 }
 
 /// What reflection tells: the services that are served, out of all that are described.

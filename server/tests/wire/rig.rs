@@ -85,8 +85,9 @@ impl Rig {
         let meeting = Meeting::new(raftstore.engine().clone(), AddressBook::new()).unwrap();
         let admin =
             RegionAdmin::new(raftstore.clone(), Some(RegionIds::new(Arc::new(Counter::from_ms(1_790_000_000_000)))));
-        let server =
-            GrpcServer::new(executor, admin, meeting, raft, Arc::new(Calls::default()), &options).await.unwrap();
+        let server = GrpcServer::new((executor, admin, meeting), raft, Arc::new(Calls::default()), None, &options)
+            .await
+            .unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

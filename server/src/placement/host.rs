@@ -1,0 +1,250 @@
+//! Placement on this node: a directory of its own beside the store's data, one region that holds every key of it, and
+//! the handle by which the services reach it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use nokv_engine::{Engine as _, RaftLog, RocksEngine, RocksOptions, SharedRaftLog};
+use nokv_placement::clock::ClockReading;
+use nokv_placement::state::{Command, Reply, Settings, State};
+use nokv_proto::metapb::{Peer, Region, RegionEpoch, Store};
+use nokv_raftstore::{
+    Clock, Config, OpenStore, Raftstore, RegionExt as _, RequestContext, Role, RunningStore, StoreError, bootstrap,
+    load_regions, open,
+};
+use nokv_transport::{AddressBook, Network, RegionId, StoreId};
+use parking_lot::Mutex;
+use slog::Logger;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::PlacementError;
+use super::led::Led;
+use super::steward::{Job, Steward};
+use crate::node::{BootClock, NodeError};
+
+/// The region that holds placement's state. No other region has this id: others are given from below. (The largest
+/// number of all stands for no region, in what stores tell each other of themselves.)
+pub const PLACEMENT_REGION: RegionId = RegionId(u64::MAX - 1);
+/// Where it is, within the store's directory.
+const DIRECTORY: &str = "placement";
+/// A store whose last word is older has something the matter with it, in milliseconds.
+const HEARD_MS: u64 = 10_000;
+/// Requests that may wait to be decided.
+const JOBS_MAX: usize = 16_384;
+/// Placement's memory is small: its records are, and the map is held decoded.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// How placement begins on this node.
+#[derive(Clone, Debug)]
+pub struct PlacementOptions {
+    /// The stores whose nodes host it, this one among them; looked at on the directory's first day only.
+    pub members: BTreeSet<StoreId>,
+    /// The region with which a new cluster begins: every key, and with this store's peer.
+    pub first_region: Region,
+    /// How scheduling is to work in a new cluster.
+    pub settings: Settings,
+}
+
+/// Placement's handle; clones share one.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    pub(super) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) raftstore: Raftstore<RocksEngine>,
+    /// Where the other stores listen.
+    pub(super) book: AddressBook,
+    /// This store, as others should know it.
+    pub(super) store: Store,
+    pub(super) options: PlacementOptions,
+    /// What this node knows while it leads.
+    pub(super) led: Mutex<Option<Led>>,
+    pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) log: Logger,
+    cluster_id: AtomicU64,
+    started: Instant,
+    started_ms: u64,
+}
+
+/// Placement before its threads run.
+pub struct PlacementHost {
+    /// Its handle.
+    pub placement: Placement,
+    opened: OpenStore<RocksEngine>,
+    jobs: mpsc::Receiver<Job>,
+}
+
+impl PlacementHost {
+    /// Opens or makes the directory within `workdir`. `store` is this store, as others should know it.
+    ///
+    /// # Errors
+    /// [`NodeError`]; each text says what to do.
+    pub fn open(
+        workdir: &Path,
+        store: Store,
+        options: PlacementOptions,
+        book: AddressBook,
+        log: &Logger,
+        raft_log: &Logger,
+    ) -> Result<Self, NodeError> {
+        let small = RocksOptions {
+            block_cache_bytes: CACHE_BYTES,
+            write_buffer_bytes: CACHE_BYTES,
+            write_buffers_total_bytes: 4 * CACHE_BYTES,
+            open_files_max: 64,
+            ..RocksOptions::default()
+        };
+        let engine = RocksEngine::open(workdir.join(DIRECTORY), &small)?;
+        let entries: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
+        let kept: Vec<Region> = load_regions(&engine)?.into_values().map(|record| record.region).collect();
+        let regions = if kept.is_empty() { vec![region_of(&options.members)] } else { kept };
+        let id = StoreId(store.id);
+        bootstrap(&engine, entries.as_ref(), id, &regions)?;
+        let config = Config { seed: rand::random(), ..Config::default() };
+        let clock: Arc<dyn Clock> = Arc::new(BootClock);
+        let opened = open(engine, entries, id, config, clock, raft_log)?;
+        let (sender, jobs) = mpsc::channel(JOBS_MAX);
+        let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let inner = Inner {
+            raftstore: opened.handle.clone(),
+            book,
+            store,
+            options,
+            led: Mutex::new(None),
+            jobs: sender,
+            log: log.clone(),
+            cluster_id: AtomicU64::new(0),
+            started: Instant::now(),
+            started_ms: u64::try_from(started_ms).unwrap_or(0),
+        };
+        Ok(Self { placement: Placement { inner: Arc::new(inner) }, opened, jobs })
+    }
+
+    /// For the network.
+    pub fn inbox(&self) -> nokv_raftstore::StoreInbox {
+        self.opened.inbox.clone()
+    }
+
+    /// Gives it its threads, and the task that decides.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(
+        self,
+        network: &Arc<dyn Network>,
+        on_failure: &Arc<dyn Fn(StoreError) + Send + Sync>,
+    ) -> std::io::Result<(Placement, RunningStore, JoinHandle<()>)> {
+        let running = self.opened.start(network, on_failure)?;
+        let steward = Steward::new(self.placement.clone(), on_failure.clone());
+        let deciding = tokio::spawn(steward.run(self.jobs));
+        Ok((self.placement, running, deciding))
+    }
+}
+
+/// Placement's region on its first day.
+fn region_of(members: &BTreeSet<StoreId>) -> Region {
+    let peers = members.iter().map(|store| Peer { id: store.0, store_id: store.0, ..Peer::default() });
+    Region {
+        id: PLACEMENT_REGION.0,
+        region_epoch: Some(RegionEpoch { conf_ver: 1, version: 1 }),
+        peers: peers.collect(),
+        ..Region::default()
+    }
+}
+
+impl Placement {
+    /// Where requests of placement's region go.
+    pub(super) fn context() -> RequestContext {
+        RequestContext { region_id: PLACEMENT_REGION, ..RequestContext::default() }
+    }
+
+    /// A time for all that is decided here: it begins at the wall clock's and never goes back.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.inner.started_ms + u64::try_from(self.inner.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
+    }
+
+    /// What the machine's clocks show, for timestamps.
+    pub(super) fn reading(&self) -> ClockReading {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ClockReading {
+            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            steady_ms: u64::try_from(self.inner.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Decides a command, and answers when it is applied.
+    ///
+    /// # Errors
+    /// [`PlacementError`]; after [`PlacementError::Region`] with a stale command it may have taken effect.
+    pub async fn decide(&self, command: Command) -> Result<Reply, PlacementError> {
+        let (answer, told) = oneshot::channel();
+        self.inner.jobs.send(Job::Decide(Box::new(command), answer)).await.map_err(|_| PlacementError::Stopping)?;
+        told.await.unwrap_or(Err(PlacementError::Stopping))
+    }
+
+    /// Looks at the state that this node decides on, if it leads.
+    ///
+    /// # Errors
+    /// [`PlacementError::NotLeader`].
+    pub(super) fn look<R>(&self, look: impl FnOnce(&mut Led) -> R) -> Result<R, PlacementError> {
+        self.inner.led.lock().as_mut().map(look).ok_or(PlacementError::NotLeader)
+    }
+
+    /// The cluster's id as far as this node has heard of it; 0 until the cluster is founded.
+    pub fn cluster_id(&self) -> u64 {
+        let known = self.inner.cluster_id.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        let read = State::cluster_id_in(&self.inner.raftstore.engine().view()).unwrap_or(0);
+        self.inner.cluster_id.store(read, Ordering::Relaxed);
+        read
+    }
+
+    /// The members of placement's region, and which of them leads.
+    pub fn members(&self) -> (Vec<StoreId>, Option<StoreId>) {
+        let Some(status) = self.inner.raftstore.region(PLACEMENT_REGION) else { return (Vec::new(), None) };
+        let stores = status.state.region.peers.iter().map(|peer| StoreId(peer.store_id)).collect();
+        let leader = status.state.leader.map(|peer| StoreId(peer.store_id));
+        // A leader that has not read the state yet can answer nobody.
+        let is_ready = |store: &StoreId| store.0 != self.inner.store.id || self.inner.led.lock().is_some();
+        (stores, leader.filter(is_ready))
+    }
+
+    /// Whether this node leads placement, by its own last word.
+    pub fn leads(&self) -> bool {
+        let status = self.inner.raftstore.region(PLACEMENT_REGION);
+        status.is_some_and(|status| status.state.role == Role::Leader)
+    }
+
+    /// Whether a store was heard of lately, as far as this node can tell: only the leader hears of them.
+    pub(super) fn hears(&self, store: u64) -> bool {
+        let now_ms = self.now_ms();
+        let silent_ms =
+            self.look(|led| led.scheduler.last_word(StoreId(store), now_ms).map(|(_, silent_ms)| silent_ms));
+        silent_ms.is_ok_and(|silent_ms| silent_ms.is_some_and(|silent_ms| silent_ms < HEARD_MS))
+    }
+
+    /// Where a store listens, this one included.
+    pub fn address(&self, store: StoreId) -> Option<String> {
+        if store.0 == self.inner.store.id {
+            return Some(self.inner.store.address.clone());
+        }
+        self.inner.book.get(store).map(|address| address.to_string())
+    }
+
+    /// Placement's region, for status pages and an orderly stop.
+    pub fn raftstore(&self) -> &Raftstore<RocksEngine> {
+        &self.inner.raftstore
+    }
+
+    pub(super) fn region_epoch(&self) -> RegionEpoch {
+        self.inner.raftstore.region(PLACEMENT_REGION).map(|status| status.state.region.epoch()).unwrap_or_default()
+    }
+}

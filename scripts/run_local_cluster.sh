@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds NoKV and runs a whole cluster on this machine: the timestamp server and every store of the topology file.
+# Builds NoKV and runs a whole cluster on this machine: the timestamp server and every store of the topology file; or,
+# with --nodes, a cluster that runs itself, without a topology file.
 # Shows their logs, each line with its node's name, until Ctrl+C; then stops what it started.
 # Run it again on the same workdir, also after kill -9 of anything, and it goes on where it was.
 set -euo pipefail
@@ -11,8 +12,9 @@ fi
 
 usage() {
   cat <<'END'
-Usage: scripts/run_local_cluster.sh [--config FILE] [--workdir DIR] [--release]
+Usage: scripts/run_local_cluster.sh [--config FILE | --nodes N] [--workdir DIR] [--release]
   --config FILE   topology: stores, regions, timestamp server (default: raft_config.example.json)
+  --nodes N       no topology file: so many nodes begin a cluster that runs itself, on free ports; more may join it
   --workdir DIR   data, logs and process ids (default: artifacts/cluster in the repository)
   --release       build with full optimisation (default: the tests' profile, which shares their build)
 Environment: NOKV_BIN=FILE runs that binary instead of building one.
@@ -22,9 +24,9 @@ END
 read_arguments() {
   while (($# > 0)); do
     case $1 in
-      --config | --workdir)
+      --config | --workdir | --nodes)
         (($# > 1)) || { echo "run_local_cluster: $1 needs a value" >&2 && exit 2; }
-        if [[ $1 == --config ]]; then CONFIG=$2; else WORKDIR=$2; fi
+        case $1 in --config) CONFIG=$2 ;; --workdir) WORKDIR=$2 ;; --nodes) NODE_COUNT=$2 ;; esac
         shift 2
         ;;
       --release) PROFILE=release && shift ;;
@@ -35,12 +37,20 @@ read_arguments() {
 }
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CONFIG="$ROOT/raft_config.example.json" WORKDIR="$ROOT/artifacts/cluster" PROFILE=dev
+CONFIG="" NODE_COUNT=0 NODE_FLAGS=() WORKDIR="" PROFILE=dev
 read_arguments "$@"
-[[ -r $CONFIG ]] || { echo "run_local_cluster: cannot read the topology file $CONFIG" >&2 && exit 2; }
+if [[ ! $NODE_COUNT =~ ^[0-9]$ || -n $CONFIG && $NODE_COUNT != 0 ]]; then
+  echo "run_local_cluster: --nodes takes 1 to 9, and no --config beside it" >&2 && exit 2
+fi
+WORKDIR=${WORKDIR:-$ROOT/artifacts/cluster$([[ $NODE_COUNT == 0 ]] || echo "-of-$NODE_COUNT")}
 mkdir -p "$WORKDIR"
-CONFIG=$(realpath "$CONFIG") WORKDIR=$(realpath "$WORKDIR")
-readonly ROOT CONFIG WORKDIR PROFILE
+WORKDIR=$(realpath "$WORKDIR")
+if [[ $NODE_COUNT == 0 ]]; then
+  CONFIG=${CONFIG:-$ROOT/raft_config.example.json}
+  [[ -r $CONFIG ]] || { echo "run_local_cluster: cannot read the topology file $CONFIG" >&2 && exit 2; }
+  CONFIG=$(realpath "$CONFIG")
+fi
+readonly ROOT CONFIG WORKDIR PROFILE NODE_COUNT
 # shellcheck source=scripts/lib/nodes.sh
 source "$ROOT/scripts/lib/nodes.sh"
 # shellcheck source=scripts/lib/build.sh
@@ -65,17 +75,27 @@ stop_everything() {
 }
 
 explain() {
-  local name
+  local name find="${FIND[*]}" stores=("${NODES[@]}")
+  [[ -z $CONFIG ]] || stores=("${NODES[@]:1}")
+  [[ -n $CONFIG ]] || find="--addr ${NODE_LISTENS[store-1]%% *}"
   cat <<END
 
 The cluster is up. In another terminal:
   $NOKV --help
-  $NOKV regions --config $CONFIG
-  $NOKV put --config $CONFIG greeting hello
-  $NOKV get --config $CONFIG greeting
-TinyKv clients (gRPC): $(for name in "${NODES[@]:1}"; do printf '%s ' "${NODE_LISTENS[$name]%% *}"; done)
-Status pages:$(for name in "${NODES[@]:1}"; do printf ' http://%s/status' "${NODE_LISTENS[$name]##* }"; done)
-Timestamps: http://${NODE_LISTENS[tso]}/tso
+  $NOKV regions $find
+  $NOKV put $find greeting hello
+  $NOKV get $find greeting
+END
+  [[ -n $CONFIG ]] || cat <<END
+  $NOKV cluster status $find
+  $NOKV serve --workdir DIRECTORY --addr HOST:PORT --join ${NODE_LISTENS[store-1]%% *}
+END
+  cat <<END
+TinyKv clients (gRPC): $(for name in "${stores[@]}"; do printf '%s ' "${NODE_LISTENS[$name]%% *}"; done)
+Status pages:$(for name in "${stores[@]}"; do printf ' http://%s/status' "${NODE_LISTENS[$name]##* }"; done)
+END
+  [[ -z $CONFIG ]] || echo "Timestamps: http://${NODE_LISTENS[tso]}/tso"
+  cat <<END
 Data, logs and process ids: $WORKDIR
 Stop it with Ctrl+C.
 END
@@ -102,7 +122,7 @@ watch_nodes() {
 trap 'exit 0' INT TERM HUP
 trap stop_everything EXIT
 NOKV=$(build_nokv "$PROFILE")
-"$NOKV" config check --config "$CONFIG"
+[[ -z $CONFIG ]] || "$NOKV" config check --config "$CONFIG"
 nodes_open
 for node in "${NODES[@]}"; do
   follow_log "$node"

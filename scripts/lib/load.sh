@@ -10,7 +10,7 @@ readonly FREEZE_SECONDS=5
 say() { printf '\n== %s\n' "$*"; }
 now_ms() { date +%s%3N; }
 event() { printf '%s %s\n' "$(now_ms)" "$*" | tee -a "$EVENTS"; }
-loader() { "$LOADER" "$@" --config "$CONFIG" --stanzas "$STANZAS" --ledger "$LEDGER"; }
+loader() { "$LOADER" "$@" "${FIND[@]}" --stanzas "$STANZAS" --ledger "$LEDGER"; }
 
 # The package index of this machine, or what is installed on it where there is no index.
 collect_stanzas() {

@@ -1,12 +1,15 @@
 # Starting and stopping the processes of a cluster on this machine, for the scripts that source this file.
 # Every process is known by its id (kept in $WORKDIR/pids/NAME); none is ever looked up by name.
 #
-# The caller sets NOKV (the binary), CONFIG (the topology) and WORKDIR (an absolute path), then calls nodes_open.
-# A node's name is tso, store-1, store-2, … ; what it says (standard output) is appended to $WORKDIR/logs/NAME.out, what
-# it logs (standard error) to NAME.log.
+# The caller sets NOKV (the binary), CONFIG (the topology) and WORKDIR (an absolute path), then calls nodes_open. Or it
+# leaves CONFIG empty and sets NODE_COUNT: so many nodes begin a cluster that runs itself, NODE_SPARES more have
+# addresses and may join it by nodes_start, and NODE_FLAGS (an array) is given to all of them.
+# A node's name is tso (with a topology only), store-1, store-2, … ; what it says (standard output) is appended to
+# $WORKDIR/logs/NAME.out, what it logs (standard error) to NAME.log.
 # shellcheck shell=bash
 
-NODES=()                     # every name, the timestamp server first
+NODES=()                     # every name, the timestamp server first where there is one
+FIND=()                      # the flags by which commands find the cluster
 declare -A NODE_LISTENS=()   # name -> host:port for requests and, for a store, host:port of its status pages
 declare -A NODE_PID=()       # name -> process id, while this script has it running
 declare -A NODE_OUT_START=() # name -> size of NAME.out in bytes before its last start
@@ -17,13 +20,19 @@ nodes_say() { printf '%s\n' "$*" >&2; }
 
 # Reads the topology, takes the workdir for this script alone, and ends what an earlier, killed script left running.
 nodes_open() {
-  local topology name listens
-  topology=$(python3 "$NODES_LIB/topology.py" nodes "$CONFIG") || return 1
+  local name listens listed
+  mkdir -p "$WORKDIR/pids" "$WORKDIR/logs" || return 1
+  listed=$(nodes_list) || return 1
   while read -r name listens; do
     NODES+=("$name")
     NODE_LISTENS[$name]=$listens
-  done <<<"$topology"
-  mkdir -p "$WORKDIR/pids" "$WORKDIR/logs" || return 1
+  done <<<"$listed"
+  if [[ -n $CONFIG ]]; then
+    FIND=(--config "$CONFIG")
+  else
+    FIND=(--addr "$(for name in "${NODES[@]:0:NODE_COUNT}"; do printf '%s,' "${NODE_LISTENS[$name]%% *}"; done |
+      sed 's/,$//')")
+  fi
   exec 9>"$WORKDIR/.lock"
   if ! flock --nonblock 9; then
     nodes_say "$WORKDIR is in use by another script: stop that one, or choose another --workdir"
@@ -31,6 +40,19 @@ nodes_open() {
   fi
   nodes_end_orphans
   nodes_check_ports
+}
+
+# One line for each node: its name and where it listens. Without a topology the addresses are kept in the workdir, so
+# that a cluster is found again where it was.
+nodes_list() {
+  if [[ -n $CONFIG ]]; then
+    python3 "$NODES_LIB/topology.py" nodes "$CONFIG"
+    return
+  fi
+  if [[ ! -s $WORKDIR/addresses ]]; then
+    python3 "$NODES_LIB/topology.py" free-addresses "$((NODE_COUNT + ${NODE_SPARES:-0}))" >"$WORKDIR/addresses"
+  fi
+  cat "$WORKDIR/addresses"
 }
 
 # A script that died by kill -9 leaves its nodes behind. They are ended only if they are what the pid file says:
@@ -83,9 +105,24 @@ nodes_check_ports() {
 
 # The command that runs a node, one word a line.
 nodes_command() {
-  local words=(tso)
-  [[ $1 == tso ]] || words=(serve --store-id "${1#store-}")
-  printf '%s\n' "$NOKV" "${words[@]}" --config "$CONFIG" --workdir "$WORKDIR/$1"
+  local words=(tso) id=${1#store-}
+  [[ $1 == tso ]] || words=(serve --store-id "$id")
+  [[ -z $CONFIG ]] || words+=(--config "$CONFIG")
+  [[ -n $CONFIG ]] || words+=(--addr "${NODE_LISTENS[$1]%% *}" "${NODE_FLAGS[@]}")
+  if [[ -z $CONFIG ]] && ((id > NODE_COUNT)); then
+    words+=(--join "${FIND[1]%%,*}")
+  elif [[ -z $CONFIG ]] && ((NODE_COUNT > 1)); then
+    words+=(--initial-cluster "$(nodes_initial_cluster)")
+  fi
+  printf '%s\n' "$NOKV" "${words[@]}" --workdir "$WORKDIR/$1"
+}
+
+nodes_initial_cluster() {
+  local id list=""
+  for ((id = 1; id <= NODE_COUNT; id++)); do
+    list+="$id=${NODE_LISTENS[store-$id]%% *},"
+  done
+  printf '%s' "${list%,}"
 }
 
 # Starts a node in a session of its own, so that a Ctrl+C in the terminal reaches only the script, which then stops
@@ -119,12 +156,13 @@ nodes_wait_ready() {
 
 # Starts every node and waits until all of them are ready and every region has a leader, which it prints.
 nodes_start_all() {
-  local name
-  for name in "${NODES[@]}"; do
+  local name begin=("${NODES[@]}")
+  [[ -n $CONFIG ]] || begin=("${NODES[@]:0:NODE_COUNT}")
+  for name in "${begin[@]}"; do
     nodes_start "$name"
     [[ $name != tso ]] || nodes_wait_ready tso 30 || return 1
   done
-  for name in "${NODES[@]}"; do
+  for name in "${begin[@]}"; do
     nodes_wait_ready "$name" 120 || return 1
   done
   nodes_wait_leaders 60
@@ -133,7 +171,7 @@ nodes_start_all() {
 # Waits until every region answers a read; prints who leads what, or after so many seconds who does not.
 nodes_wait_leaders() {
   local deadline=$((SECONDS + $1)) regions
-  until regions=$("$NOKV" regions --config "$CONFIG" --timeout 2 2>&1); do
+  until regions=$("$NOKV" regions "${FIND[@]}" --timeout 2 2>&1); do
     if ((SECONDS >= deadline)); then
       nodes_say "after $1 s there still is a region without a leader:"
       nodes_say "$regions"

@@ -4,6 +4,7 @@
   topology.py nodes CONFIG                 one line for each process: its name and where it listens
   topology.py replicas CONFIG SECONDS      waits until the replicas of each region have applied the same; compares bytes
   topology.py live CONFIG                  one line for each region that there is now; fails if they leave a gap
+  topology.py free-addresses COUNT         so many nodes of a cluster without a topology, in the form of `nodes`
   topology.py free-ports CONFIG [SPARES]   the same topology with free ports of this machine, as JSON, and with so many
                                            stores more, which hold no region
 
@@ -23,6 +24,8 @@ POLL_SECONDS = 0.1
 
 
 def main(command, path, *rest):
+    if command == "free-addresses":
+        return show_free_addresses(int(path))
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
     if "tso" not in config:
@@ -149,6 +152,14 @@ def show_live_regions(config):
     if gap is not None:
         print(f"no region holds the keys from {gap}, or two do", file=sys.stderr)
     return 0 if gap is None else 1
+
+
+def show_free_addresses(count):
+    held = []
+    for store_id in range(1, count + 1):
+        port = free_port(held)
+        print(f"store-{store_id}", f"127.0.0.1:{port}", f"127.0.0.1:{port + STATUS_PORT_OFFSET}")
+    return 0
 
 
 def add_spares(config, count):

@@ -210,3 +210,43 @@ proptest! {
         prop_assert!(world.grants > 0, "nothing was ever handed out");
     }
 }
+
+/// A simulated day and a half of leaders that die, on machines whose clocks are set back and forward by an hour.
+#[test]
+fn clocks_set_back_by_an_hour_repeat_nothing_and_stop_nothing() {
+    const HOUR_MS: i64 = 3_600_000;
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut offsets_ms = [0i64; 3];
+    // What survives everything: placement's record.
+    let mut durable_ms = 0;
+    let (mut time_ms, mut last, mut count, mut leaders) = (1_790_000_000_000u64, 0, 0u64, 0);
+    while count < 5_000_000 {
+        let machine = random.usize(..3);
+        leaders += 1;
+        let reading = |time_ms: u64, offset_ms: i64| at(time_ms.saturating_add_signed(offset_ms), time_ms);
+        let mut allocator = Allocator::starting_at(durable_ms, reading(time_ms, offsets_ms[machine]));
+        for _ in 0..random.usize(1..200) {
+            time_ms += random.u64(..400);
+            if random.usize(..40) == 0 {
+                offsets_ms[random.usize(..3)] = HOUR_MS * random.i64(-1..=1);
+            }
+            let (asked_ms, batch) = (time_ms, random.u32(1..1_000));
+            let first = loop {
+                match allocator.allocate(reading(time_ms, offsets_ms[machine]), batch) {
+                    Ok(Decision::Granted { first }) => break first,
+                    Ok(Decision::BoundNeeded { bound_ms }) => {
+                        durable_ms = durable_ms.max(bound_ms);
+                        allocator.bound_is_durable(durable_ms);
+                    }
+                    Err(AllocateError::TooFast { wait_ms }) => time_ms += wait_ms.max(1),
+                    Err(other) => panic!("{other}"),
+                }
+            };
+            assert!(time_ms - asked_ms < 2_000, "nobody waits for a clock to come back");
+            assert!(first > last, "{first} after {last}");
+            last = first + u64::from(batch) - 1;
+            count += u64::from(batch);
+        }
+    }
+    assert!(leaders > 50, "{leaders} leaders for {count} timestamps");
+}

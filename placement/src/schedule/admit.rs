@@ -103,10 +103,10 @@ fn patience_ms(steps: &[Step], info: &RegionInfo) -> u64 {
     SLOW_MS.max(moves * (info.size_bytes / PACE_BYTES))
 }
 
-/// The stores to which peers come by these steps.
+/// The stores that get a peer or the leadership by these steps.
 pub(super) fn arrivals(steps: &[Step]) -> impl Iterator<Item = StoreId> {
     steps.iter().filter_map(|step| match step {
-        Step::AddLearner(store) | Step::Promote(store) => Some(*store),
+        Step::AddLearner(store) | Step::Promote(store) | Step::Transfer(store) => Some(*store),
         _ => None,
     })
 }

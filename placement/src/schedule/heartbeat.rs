@@ -53,7 +53,7 @@ impl Scheduler {
         }
         let ill = |store| self.heartbeats.condition(state, store, now_ms) != Condition::Well;
         if arrivals(operator.remaining()).any(ill) {
-            self.end(state, id, Outcome::Cancelled, "the store that was to get a peer is not well", now_ms);
+            self.end(state, id, Outcome::Cancelled, "the store that was to get something is not well", now_ms);
         }
     }
 

@@ -22,6 +22,7 @@ MAY_USE = {
     "client": {"proto", "percolator"},
     "bench": {"proto", "engine", "percolator", "client"},
     "server": {"proto", "engine", "transport", "percolator", "raftstore", "placement", "client", "bench"},
+    "fuzz": {"proto", "engine", "transport", "percolator", "raftstore", "client", "server"},
     "sim": {"proto", "engine", "transport", "percolator", "raftstore", "placement", "client", "server"},
 }
 # What a crate's tests may use besides. The cores never see each other, not even there.

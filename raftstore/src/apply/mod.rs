@@ -287,7 +287,7 @@ impl Replica {
             | Payload::Split { .. }
             | Payload::PrepareMerge { .. }
             | Payload::CommitMerge { .. }
-                if self.merging.is_some() =>
+                if self.merging.is_some() && !is_planted("write to what is frozen") =>
             {
                 refused = self.refuses();
             }

@@ -1,6 +1,7 @@
 //! A replica that is no member any more: it takes part in nothing, waits until what was committed is applied, and goes.
 //! Its tombstone keeps late messages from raising it again.
 
+use nokv_engine::is_planted;
 use nokv_proto::metapb::Region;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::PeerId;
@@ -43,10 +44,18 @@ impl Peer {
         self.step_aside();
     }
 
-    /// A message says that this peer is no member any more: true if it knows more than this peer does.
+    /// Whether nothing is left to apply of what is known to be committed. Until then nobody's word ends this peer: it
+    /// may yet give birth to a region that has its log on this store already.
+    pub fn has_applied_all(&self) -> bool {
+        self.applied_index >= self.raw.raft.raft_log.committed || is_planted("go before all is applied")
+    }
+
+    /// A message says that this peer is no member any more: true if it knows more than this peer does, and the peer may
+    /// go. If not, it is told again: it asks as long as nobody writes to it.
     pub fn believes_farewell(&self, message: &RaftMessage) -> bool {
         let known = self.newest_epoch().conf_ver;
         message.to_peer.is_some_and(|to| to.id == self.me.id)
+            && self.has_applied_all()
             && message.region_epoch.is_some_and(|epoch| epoch.conf_ver > known)
     }
 

@@ -86,6 +86,8 @@ pub struct Peer {
     timeout_ticks: usize,
     /// Term and vote as last handed to the disk.
     written_term_and_vote: (u64, u64),
+    /// A split was applied, and what is known to be committed is not written yet.
+    gave_birth: bool,
     /// Peers that are no members as far as is applied here, and wrote to this one.
     guests: Vec<metapb::Peer>,
     /// The newest epoch that a message showed.
@@ -188,6 +190,7 @@ impl Peer {
             silent_until,
             timeout_drawn_for: None,
             written_term_and_vote: (hard_state.term, hard_state.vote),
+            gave_birth: false,
             guests: Vec::new(),
             seen_epoch: metapb::RegionEpoch::default(),
             quiet_ticks: 0,

@@ -29,6 +29,9 @@ impl Peer {
         if let Some((index, term)) = self.cut.take() {
             self.raw.mut_store().cut(index, term, &mut round.log);
         }
+        if std::mem::take(&mut self.gave_birth) {
+            self.write_commit(round);
+        }
         if self.apply_backlog_bytes > self.config.apply_backlog_bytes_max || !self.raw.has_ready() {
             return Ok(());
         }
@@ -103,6 +106,19 @@ impl Peer {
         }
         round.sync |= ready.must_sync() && !is_planted("do not sync");
         Ok(())
+    }
+
+    /// A region was born from this one, and writes to its log from this round on. The data that says so may be lost in
+    /// a crash while that log is kept, in an engine of its own. So it must be known from this region's log alone that
+    /// its birth is committed: the region's group may be gone by then, and nobody left to say so.
+    fn write_commit(&mut self, round: &mut Round) {
+        if is_planted("forget what is committed behind a split") {
+            return;
+        }
+        let log = &self.raw.raft.raft_log;
+        let commit = log.committed.min(log.persisted);
+        let hard_state = HardState { commit, ..self.raw.raft.hard_state() };
+        self.raw.mut_store().set_hard_state(&hard_state, &mut round.log);
     }
 
     /// The task that applies these, if there are any.

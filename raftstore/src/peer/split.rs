@@ -117,6 +117,11 @@ impl Peer {
         self.publish_lease();
     }
 
+    /// Another region was born of this one. The store collects from both in the same round.
+    pub fn has_given_birth(&mut self) {
+        self.gave_birth = true;
+    }
+
     /// Campaigns without waiting for the timeout, as the new region's peer on the store that led its parent.
     ///
     /// # Errors

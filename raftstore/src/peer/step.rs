@@ -66,7 +66,7 @@ impl Peer {
         if to.id != self.me.id {
             // Ids only rise: a later peer of this store means that this one was removed.
             let replaced = to.id > self.me.id && to.store_id == self.me.store_id && shown > known;
-            return if replaced { Addressed::MySuccessor } else { Addressed::Nobody };
+            return if replaced && self.has_applied_all() { Addressed::MySuccessor } else { Addressed::Nobody };
         }
         // A sender that is no member here may be one by a change that we have not applied yet, but only if it knows
         // more than we do.

@@ -82,6 +82,7 @@ impl Store {
         }
         if let Some(parent) = self.wake(first.region_id()) {
             parent.set_region(first.clone());
+            parent.has_given_birth();
         }
         Ok(())
     }

@@ -205,6 +205,9 @@ impl Store {
     fn end_if_orphaned(&mut self, source: RegionId, contact: bool) {
         let gates = &self.context.gates;
         let Some((peer, fate)) = self.peers.get(&source).and_then(|peer| Some((peer, peer.fate()?))) else { return };
+        if !peer.has_applied_all() {
+            return;
+        }
         let lives = |successor: &Successor| gates.get(successor.region).is_ok();
         let is_past = |successor: &Successor| match gates.get(successor.region) {
             Ok(gate) => gate.state().region.epoch().version >= successor.version,

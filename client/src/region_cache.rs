@@ -132,6 +132,19 @@ impl RegionCache {
         self.find(key).cloned().unwrap_or_else(|| CachedRegion::new(located))
     }
 
+    /// Takes in what a store says is there instead of `asked`. Unless the store is the one that is behind, `asked`
+    /// goes, also if none of these regions lies where it was: a region that was merged away is answered with the one
+    /// that it was merged into, which may have been split again since.
+    pub(crate) fn take_correction(&mut self, asked: &metapb::Region, current: Vec<metapb::Region>) {
+        let behind = current.iter().any(|region| region.id == asked.id && is_older(region, asked));
+        for region in current {
+            self.insert(Located { region, leader: None });
+        }
+        if !behind && self.entry(asked).is_some_and(|known| known.region.region_epoch == asked.region_epoch) {
+            self.forget(asked);
+        }
+    }
+
     /// Forgets the region with this id that starts at `start`.
     pub(crate) fn forget(&mut self, region: &metapb::Region) {
         if self.entry(region).is_some() {
@@ -290,6 +303,22 @@ mod tests {
         insert(&mut cache, region(3, "t", "", 9));
         assert!(insert(&mut cache, region(1, "", "t", 5)));
         assert_eq!(ids(&cache), [1, 3]);
+    }
+
+    #[test]
+    fn what_a_store_has_no_more_is_forgotten_even_if_it_says_nothing_of_its_keys() {
+        let mut cache = RegionCache::default();
+        let merged = region(2, "m", "t", 1);
+        insert(&mut cache, merged.clone());
+        // It was merged into region 1, which has given its keys to yet another since.
+        cache.take_correction(&merged, vec![region(1, "", "m", 5)]);
+        assert_eq!(ids(&cache), [1]);
+        let known = region(3, "t", "", 4);
+        insert(&mut cache, known.clone());
+        cache.take_correction(&known, vec![region(3, "m", "", 2)]);
+        assert_eq!(ids(&cache), [1, 3], "that store is behind");
+        cache.take_correction(&known, Vec::new());
+        assert_eq!(ids(&cache), [1]);
     }
 
     #[test]

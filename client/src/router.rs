@@ -10,7 +10,7 @@ use nokv_proto::{errorpb, kvrpcpb, metapb};
 use parking_lot::Mutex;
 
 use crate::budget::{Budget, Wait};
-use crate::directory::{Located, RegionDirectory};
+use crate::directory::RegionDirectory;
 use crate::error::{Error, InvalidInput, Result};
 use crate::options::ReadFrom;
 use crate::region_cache::{CachedRegion, PeerFailure, RegionCache};
@@ -158,12 +158,7 @@ impl Router {
             // Said of what was not handed to raft, or was refused by it; what was is answered as stale.
             again(wait, false)
         } else if let Some(epoch) = error.epoch_not_match {
-            if epoch.current_regions.is_empty() {
-                regions.forget(&route.region);
-            }
-            for region in epoch.current_regions {
-                regions.insert(Located { region, leader: None });
-            }
+            regions.take_correction(&route.region, epoch.current_regions);
             again(Wait::Moved, false)
         } else if error.key_not_in_region.is_some() {
             regions.forget(&route.region);

@@ -128,12 +128,12 @@ struct Totals {
     virtual_time: Duration,
     operations: [u64; 3],
     faults: [u64; 3],
-    changes: [u64; 2],
+    changes: [u64; 3],
 }
 
 impl Totals {
     fn new() -> Self {
-        let (operations, faults, changes) = ([0; 3], [0; 3], [0; 2]);
+        let (operations, faults, changes) = ([0; 3], [0; 3], [0; 3]);
         let virtual_time = Duration::ZERO;
         Totals { begin: Instant::now(), runs: 0, failures: 0, virtual_time, operations, faults, changes }
     }
@@ -153,12 +153,12 @@ impl std::fmt::Display for Totals {
         let seconds = self.begin.elapsed().as_secs_f64();
         let [operations, refused, unknown] = self.operations;
         let [kills, disks, others] = self.faults;
-        let [images, regions] = self.changes;
+        let [images, merges, regions] = self.changes;
         write!(
             f,
             "{} seeds, {} failed, in {seconds:.1} s ({:.0} a minute): {:.2} virtual hours, {operations} operations \
              ({refused} refused, {unknown} unknown), {kills} kills, {disks} disk failures, {others} other faults, \
-             {images} images, {regions} regions",
+             {images} images, {merges} merges, {regions} regions",
             self.runs,
             self.failures,
             self.runs as f64 * 60.0 / seconds,

@@ -32,7 +32,7 @@
 //! | [`world`] | `node`, `raft_task`, `apply_task` in a `process`, on a `slot`; `clock`, `disk`, `power` |
 //! | | between them: `link`, `store_link`, `oracle`, `directory`, `network_task`; `orders`; `atlas`: the regions |
 //! | [`faults`] | one file a kind of fault |
-//! | [`workloads`] | registers, bank, lists, sequential inserts, raw keys; clients that use and leave them |
+//! | [`workloads`] | registers, bank, lists, inserts, raw keys, long reads; clients that use and leave them |
 //! | [`checkers`] | who judges their histories; pure, each tested with planted anomalies |
 //! | [`invariants`] | what must hold at every moment, seen from outside; one file a rule |
 //! | [`mutations`] | mistakes planted in the code under test, and how soon they are found |
@@ -46,7 +46,7 @@
 //! `world/apply_task.rs` for `run_apply_loop`, `world/link.rs` and `world/store_link.rs` for gRPC, `world/oracle.rs`
 //! for the oracle's HTTP service, `world/directory.rs` for whoever knows the map.
 //!
-//! Absent, until the code under test has them: merges, placement; reads that fail on demand (the in-memory engine has
+//! Absent, until the code under test has it: placement; reads that fail on demand (the in-memory engine has
 //! none). Absent on purpose: RocksDB and sockets (real processes are hurt elsewhere); timers finer than tokio's
 //! millisecond; a store that comes back wiped under its old id (it would deny what it acknowledged, and is refused).
 

@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 42] = [
+pub const MUTATIONS: [Mutation; 50] = [
     mutation("send before sync", "raftstore: ready", 40),
     mutation("do not sync", "raftstore: ready", 10),
     mutation("forget the vote", "raftstore: ready", 60),
@@ -37,6 +37,8 @@ pub const MUTATIONS: [Mutation; 42] = [
     mutation("applied index in a later batch", "raftstore: apply", 30),
     mutation("apply writes of an older epoch", "raftstore: apply", 600),
     mutation("keep the lease through a split", "raftstore: split", 2_000),
+    mutation("forget what is committed behind a split", "raftstore: ready", 5_000),
+    mutation("go before all is applied", "raftstore: leave", 5_000),
     mutation("use the parent's peer ids again", "raftstore: split", 2_000),
     mutation("count by a change before it is applied", "raftstore: members", 2_000),
     mutation("forget what is committed behind a change of members", "raftstore: ready", 3_000),
@@ -44,6 +46,11 @@ pub const MUTATIONS: [Mutation; 42] = [
     mutation("forget the dead", "raftstore: admission", 2_000),
     mutation("restore an image without its record", "raftstore: image", 2_000),
     mutation("restore before all is applied", "raftstore: image", 2_000),
+    mutation("roll a merge back by any word", "raftstore: merge", 3_000),
+    mutation("merge without waiting for the source", "raftstore: merge", 1_000),
+    mutation("merge in any epoch of the target", "raftstore: merge", 1_000),
+    mutation("serve what is frozen", "raftstore: gate", 2_000),
+    mutation("write to what is frozen", "raftstore: apply", 2_000),
     mutation("forget the rollback mark", "percolator: effects", 600),
     mutation("overlook newer commits", "percolator: prewrite", 40),
     mutation("read through locks", "percolator: read point", 10),
@@ -54,6 +61,7 @@ pub const MUTATIONS: [Mutation; 42] = [
     mutation("collect a deletion before what it hides", "percolator: collect", 2_000),
     mutation("read below the safe point", "server: executor", 2_000),
     mutation("release latches before the write is applied", "server: executor", 40),
+    mutation("read from a replica as it is", "server: executor", 200),
     mutation("reads do not raise max_ts", "percolator: announcements", 2_000),
     mutation("hide announced locks", "percolator: announcements", 2_000),
     mutation("choose timestamps before max_ts is fresh", "server: freshness", 2_000),

@@ -1,6 +1,6 @@
 //! The scenarios, as a table: TinyKV's course matrix (one client or many, unreliable links, partitions, crashes,
 //! images, changes of members, splits, in the combinations that its tests have), and what the course does not have:
-//! disks, pauses, transfers, drift, machines that are lost, and everything at once.
+//! disks, pauses, transfers, drift, merges, machines that are lost, and everything at once.
 
 /// What a run is like. How often each kind of fault strikes is for the seed to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Scenario {
     pub members: bool,
     /// Regions are split.
     pub splits: bool,
+    /// Regions are merged.
+    pub merges: bool,
     /// Machines that may be lost for good, one after the other; each has a successor.
     pub spares: u64,
 }
@@ -58,6 +60,7 @@ impl Scenario {
             images: false,
             members: false,
             splits: false,
+            merges: false,
             spares: 0,
         }
     }
@@ -107,6 +110,10 @@ impl Scenario {
         Scenario { splits: true, ..self }
     }
 
+    const fn merges(self) -> Self {
+        Scenario { merges: true, ..self }
+    }
+
     const fn losses(self) -> Self {
         Scenario { spares: 2, ..self }
     }
@@ -121,7 +128,7 @@ impl Scenario {
 pub const QUIET: Scenario = Scenario { regions: 3, clients: 0, ..Scenario::new("quiet") };
 
 /// All scenarios that are checked.
-pub const SCENARIOS: [Scenario; 48] = [
+pub const SCENARIOS: [Scenario; 60] = [
     Scenario::new("one_client").one_client(),
     Scenario::new("one_client_unreliable").one_client().unreliable(),
     Scenario::new("one_client_partitions").one_client().partitions(),
@@ -189,6 +196,27 @@ pub const SCENARIOS: [Scenario; 48] = [
     Scenario {
         clients: 8,
         ..Scenario::new("everything_changes").everything_still().splits().members().losses().images()
+    },
+    Scenario { regions: 4, ..Scenario::new("merges_one_client").merges().splits().one_client() },
+    Scenario { regions: 4, ..Scenario::new("merges_one_client_crashes").merges().splits().one_client().crashes() },
+    Scenario { regions: 4, ..Scenario::new("merges_crashes").merges().splits().crashes() },
+    Scenario { regions: 4, ..Scenario::new("merges_unreliable").merges().splits().unreliable() },
+    Scenario { regions: 4, ..Scenario::new("merges_unreliable_crashes").merges().splits().unreliable().crashes() },
+    Scenario { regions: 4, ..Scenario::new("merges_partitions_crashes").merges().splits().partitions().crashes() },
+    Scenario { regions: 4, ..Scenario::new("merges_transfers_drift").merges().splits().transfers().pauses().drift() },
+    Scenario::new("merges_images_unreliable_crashes").merges().splits().images().unreliable().crashes(),
+    Scenario::new("merges_members").merges().splits().members(),
+    Scenario::new("merges_members_images_unreliable_crashes")
+        .merges()
+        .splits()
+        .members()
+        .images()
+        .unreliable()
+        .crashes(),
+    Scenario::new("merges_changes_losses").merges().splits().members().losses().images(),
+    Scenario {
+        clients: 8,
+        ..Scenario::new("everything_merges").everything_still().merges().splits().members().losses().images()
     },
 ];
 

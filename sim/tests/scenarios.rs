@@ -70,6 +70,32 @@ fn a_removed_learner_goes_in_the_end() {
     passes(274, scenario("members_unreliable_crashes"), 20);
 }
 
+/// After a crash that kept the log of a region that was born by a split, and lost that it was born: its parent, which
+/// was merged into it elsewhere, went for that before it had applied the split once more.
+#[test]
+fn a_region_is_born_again_before_its_parent_goes() {
+    passes(230, scenario("merges_crashes"), 20);
+}
+
+/// A client asked for a region that was merged into one that did not hold its keys any more, again and again.
+#[test]
+fn a_client_finds_the_keys_of_a_region_that_was_merged_and_split() {
+    passes(108, scenario("merges_one_client"), 20);
+    passes(51, scenario("merges_unreliable"), 20);
+}
+
+/// A request that came late left a lock when everything had been read: that is for the next reader, not a defect.
+#[test]
+fn late_requests_of_the_dead_are_waited_for() {
+    passes(673, scenario("many_clients_unreliable_crashes"), 20);
+}
+
+/// A node whose disk failed while it took up where it had stopped never came back: the simulator's own fault.
+#[test]
+fn a_node_that_fails_at_its_start_comes_back() {
+    passes(1_499, scenario("everything_merges"), 20);
+}
+
 /// A node that lost what it had applied counted votes by a membership from before several changes that it had in its
 /// log: it did not remember that these were committed.
 #[test]

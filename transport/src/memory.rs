@@ -158,6 +158,12 @@ impl MemoryNetwork {
         self.state.lock().link(from, to).cut = false;
     }
 
+    /// Whether the link from `from` to `to` is cut.
+    #[must_use]
+    pub fn is_cut(&self, from: StoreId, to: StoreId) -> bool {
+        self.state.lock().links.get(&(from, to)).is_some_and(|link| link.cut)
+    }
+
     /// Holds all messages from `from` to `to` back, those under way included, until the link is unclogged.
     pub fn clog(&self, from: StoreId, to: StoreId) {
         self.state.lock().link(from, to).clogged = true;

@@ -11,12 +11,14 @@
 //! | `append.rs` | are lists as one order of snapshot transactions makes them |
 //! | `sequential.rs` | do inserts appear in their order |
 //! | `raw.rs` | do raw keys stay as they were acknowledged |
+//! | `snapshot.rs` | does a snapshot stay as it was |
 
 pub mod append;
 pub mod bank;
 pub mod raw;
 pub mod register;
 pub mod sequential;
+pub mod snapshot;
 
 /// A moment of a run: events are numbered in the order in which they happened.
 pub type Moment = u64;

@@ -7,7 +7,7 @@
 //! | `network.rs`, `partitions.rs` | what happens between them |
 //! | `oracle.rs`, `clients.rs` | what happens to those who ask |
 //! | `transfers.rs`, `promises.rs` | leaders that are told to go; voters that are tempted to forget |
-//! | `splits.rs`, `members.rs` | what becomes of regions meanwhile |
+//! | `splits.rs`, `merges.rs`, `members.rs` | what becomes of regions meanwhile |
 //! | `collections.rs` | the safe point that rises, close behind those who work |
 
 mod clients;
@@ -15,6 +15,7 @@ mod collections;
 mod disks;
 mod kills;
 mod members;
+mod merges;
 mod network;
 mod oracle;
 mod partitions;
@@ -98,6 +99,9 @@ impl Faults {
         }
         if scenario.spares > 0 {
             tasks.spawn(wipes::strike(world.clone(), random.fork()));
+        }
+        if scenario.merges {
+            tasks.spawn(merges::order(world.clone(), scenario.members, random.fork()));
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) async fn order(world: Arc<World>, mut random: Random) {
 }
 
 /// One key or two strictly within the region, in order: where workloads have keys, or between them.
-fn keys_within(region: &Region, random: &mut Random) -> Vec<Vec<u8>> {
+pub(super) fn keys_within(region: &Region, random: &mut Random) -> Vec<Vec<u8>> {
     let count = 1 + usize::from(random.chance(200));
     let mut keys: Vec<Vec<u8>> = Vec::new();
     for _ in 0..20 {

@@ -1,7 +1,8 @@
 //! What is committed is on a quorum's disks: a power failure everywhere at this very moment would not lose it. Looked
 //! at before anything committed is applied, hence before anybody is told. A store that was lost counts with what its
-//! disk held: nobody may be lost so that an entry falls short of a quorum. So does a replica that
-//! was removed behind the entry: it may go as soon as its removal is committed.
+//! disk held: nobody may be lost so that an entry falls short of a quorum. So does a replica that was removed behind
+//! the entry: it may go as soon as its removal is committed. A region that was merged has its entries in the target's
+//! log or on every member, which was looked at when the target's entry was applied.
 
 use std::collections::BTreeSet;
 
@@ -19,6 +20,9 @@ use crate::world::{Node, Slot, World, is_quorum};
 pub fn check(world: &World, node: &Node, region: RegionId, index: u64) -> Result<(), String> {
     let Ok(here) = node.log.entries(region.0, index, index + 1, u64::MAX) else { return Ok(()) };
     let Some(entry) = here.first() else { return Ok(()) };
+    if world.atlas.merged_into(region).is_some() {
+        return Ok(());
+    }
     let held = |slot: &&Slot| holds(slot, region, index, &entry.encoded) || gone_with(world, slot, region, index);
     let holders = world.all_slots().iter().filter(held);
     let holders: BTreeSet<StoreId> = holders.map(|slot| slot.store).collect();

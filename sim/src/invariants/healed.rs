@@ -34,6 +34,9 @@ pub fn check(world: &World) -> Result<(), String> {
     if nodes.len() != world.slots().len() {
         return Err("a store is down".to_owned());
     }
+    if let Some(region) = world.atlas.frozen().first() {
+        return Err(format!("region {region} waits for being merged or not"));
+    }
     let regions = world.atlas.current();
     regions.iter().try_for_each(|region| check_region(world, &nodes, region))?;
     for (node, shown) in nodes.values() {

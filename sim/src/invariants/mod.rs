@@ -105,9 +105,9 @@ impl World {
         }
     }
 
-    /// The entries of `region` from `first` on lead to these operations, which are not written yet.
-    pub fn check_operations(&self, region: RegionId, first: u64, operations: &[u8]) {
-        let held = own_range::check(self, region, first, operations);
+    /// The entries of `region` from `first` to `last` lead to these operations, which are not written yet.
+    pub fn check_operations(&self, region: RegionId, first: u64, last: u64, operations: &[u8]) {
+        let held = own_range::check(self, region, first, last, operations);
         self.expect("entries keep to their region", held);
     }
 
@@ -146,7 +146,9 @@ impl World {
         let durable = slot.durable_data();
         // Before its first start, a store's disk says nothing.
         if durable.imports().is_ok() {
-            let held = self.invariants.tombstones.read(slot.store, &durable);
+            let node = slot.node();
+            let goes = |region| node.as_ref().is_some_and(|node| node.gate(region).is_some());
+            let held = self.invariants.tombstones.read(slot.store, &durable, goes);
             self.expect("removed replicas stay away", held);
         }
     }

@@ -41,13 +41,14 @@ pub fn tiles<'a>(regions: impl Iterator<Item = &'a Region>) -> Result<(), String
 /// Whose.
 pub fn check_leases(world: &World, node: &Node, region: RegionId) -> Result<(), String> {
     let Some(here) = node.gate(region) else { return Ok(()) };
-    if here.lease_until() <= node.clock.now() {
+    // What is frozen serves nobody, lease or not.
+    if here.lease_until() <= node.clock.now() || here.merging_into().is_some() {
         return Ok(());
     }
     let state = here.state();
     for other in world.nodes() {
         for (id, gate) in other.gates() {
-            if id == region || gate.lease_until() <= other.clock.now() {
+            if id == region || gate.lease_until() <= other.clock.now() || gate.merging_into().is_some() {
                 continue;
             }
             let there = gate.state();

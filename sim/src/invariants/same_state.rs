@@ -30,7 +30,7 @@ impl SameState {
     pub fn look(&self, node: &Node, region: RegionId) -> Result<(), String> {
         let view = node.engine.view();
         let Ok(record) = RegionRecord::load(&view, region) else { return Ok(()) };
-        if record.liveness != Liveness::Normal {
+        if !matches!(record.liveness, Liveness::Normal | Liveness::Merging(_)) {
             return Ok(());
         }
         let Ok(digest) = digest(&view, &record.region) else { return Ok(()) };

@@ -8,11 +8,13 @@
 //! | --- | --- |
 //! | `register.rs`, `raw.rs` | single keys, in transactions of their own and raw |
 //! | `bank.rs`, `append.rs`, `sequential.rs` | transactions over regions |
+//! | `long_reads.rs` | snapshots that are kept for long |
 //! | `client.rs` | who does all that, and dies of it |
 
 mod append;
 mod bank;
 mod client;
+mod long_reads;
 mod raw;
 mod register;
 mod sequential;
@@ -98,7 +100,8 @@ impl Workloads {
             25..50 => self.bank.operate(self, client, random).await,
             50..75 => self.lists.operate(self, client, random).await,
             75..90 => self.inserts.operate(self, client, number, random).await,
-            _ => self.raw_keys.operate(self, client, random).await,
+            90..97 => self.raw_keys.operate(self, client, random).await,
+            _ => long_reads::operate(self, client, random).await,
         }
         self.world.counts.operations.fetch_add(1, Ordering::Relaxed);
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use nokv_engine::Engine as _;
 use nokv_raftstore::apply::{Applier, ApplyRound, ApplyTask};
 use nokv_raftstore::message::Mailbox;
-use nokv_raftstore::{StoreError, TellHere};
+use nokv_raftstore::records::INITIAL_INDEX;
+use nokv_raftstore::{RegionId, StoreError, TellHere};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -83,17 +84,31 @@ impl ApplyTaskLoop {
 
     fn add(&mut self, task: ApplyTask, round: &mut ApplyRound) -> Result<(), StoreError> {
         self.world.check_before_apply(&self.node, &task);
-        let entries = match &task {
-            ApplyTask::Entries(task) => task.entries.first().map(|first| (task.region_id, first.index)),
+        let region = match &task {
+            ApplyTask::Entries(task) => Some(task.region_id),
+            // It goes on with what waited behind the entry that took a source over.
+            ApplyTask::Sealed { target, .. } => Some(*target),
             _ => None,
         };
-        let written = round.batch.encoded_bytes();
+        let (written, reported) = (round.batch.encoded_bytes(), round.applied.len());
+        let applied = |round: &ApplyRound, region| {
+            round.applied.iter().rev().find(|applied| applied.region_id == region).map(|applied| applied.index)
+        };
+        let before = region.map(|region| applied(round, region).unwrap_or_else(|| self.applied(region)));
         self.applier.apply(task, round)?;
-        if let Some((region, first)) = entries {
+        if let (Some(region), Some(before)) = (region, before)
+            && round.applied.len() > reported
+        {
             let operations = round.batch.as_slice().get(written..).unwrap_or_default();
-            self.world.check_operations(region, first, operations);
+            let last = applied(round, region).unwrap_or(before);
+            self.world.check_operations(region, before + 1, last, operations);
         }
         Ok(())
+    }
+
+    /// How far the region was applied by the round before; one that was just born, as far as a birth goes.
+    fn applied(&self, region: RegionId) -> u64 {
+        self.node.applied.lock().get(&region).copied().unwrap_or(INITIAL_INDEX)
     }
 
     async fn step(&mut self) {

@@ -1,12 +1,13 @@
 //! The regions as the log entries of all of them say, followed from outside: a small model of what applying does to a
-//! region's range and members, fed with every entry that any replica is about to apply for the first time. It knows
-//! nothing of the code under test but how entries are read.
+//! region's range and members, merges included, fed with every entry that any replica is about to apply for the first
+//! time. It knows nothing of the code under test but how entries are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use nokv_proto::metapb::{Peer, PeerRole, Region, RegionEpoch};
 use nokv_raftstore::RegionExt as _;
 use nokv_raftstore::entry::{Payload, decode_members_context};
+use nokv_raftstore::merge::Source;
 use nokv_raftstore::records::INITIAL_INDEX;
 use nokv_transport::{PeerId, RegionId, StoreId};
 use parking_lot::Mutex;
@@ -29,6 +30,8 @@ struct State {
     removed: BTreeMap<PeerId, u64>,
     /// Regions and peers whose coming was refused: they must never come.
     refused: BTreeSet<u64>,
+    /// Merges that were refused: they must never be.
+    merges_refused: BTreeSet<Merge>,
 }
 
 #[derive(Debug)]
@@ -38,11 +41,42 @@ struct Known {
     applied: u64,
     /// The region with each of its memberships and ranges, from the entry on that made it so.
     memberships: Vec<(u64, Region)>,
+    /// It is to be merged.
+    frozen: Option<Frozen>,
+    /// Into what it was merged: it is no region any more, though replicas may have some of its entries to apply yet.
+    merged: Option<RegionId>,
+}
+
+/// What froze a region.
+#[derive(Clone, Debug, PartialEq)]
+struct Frozen {
+    /// The entry.
+    commit: u64,
+    /// The merge that it began.
+    merge: Merge,
+    /// The target, and the epoch in which alone it may take the region.
+    target: (RegionId, RegionEpoch),
+}
+
+/// A merge: the region and its version, the target and both parts of its epoch.
+pub type Merge = (RegionId, u64, RegionId, (u64, u64));
+
+/// What is merged if one region in this epoch is merged into another in that.
+pub fn merge_of(source: RegionId, from: RegionEpoch, target: RegionId, into: RegionEpoch) -> Merge {
+    (source, from.version, target, (into.version, into.conf_ver))
 }
 
 impl Known {
     fn new(region: &Region) -> Self {
-        Known { region: region.clone(), applied: INITIAL_INDEX, memberships: vec![(INITIAL_INDEX, region.clone())] }
+        let memberships = vec![(INITIAL_INDEX, region.clone())];
+        Known { region: region.clone(), applied: INITIAL_INDEX, memberships, frozen: None, merged: None }
+    }
+
+    fn becomes(&mut self, index: u64, region: Region) -> Result<(), String> {
+        check_rises(self.region.epoch(), region.epoch(), region.region_id())?;
+        self.memberships.push((index, region.clone()));
+        self.region = region;
+        Ok(())
     }
 }
 
@@ -56,12 +90,29 @@ impl Atlas {
 
     /// The regions that there are, by id.
     pub fn current(&self) -> Vec<Region> {
-        self.state.lock().regions.values().map(|known| known.region.clone()).collect()
+        self.state.lock().live().map(|known| known.region.clone()).collect()
     }
 
     /// One of them.
     pub fn region(&self, id: RegionId) -> Option<Region> {
-        self.state.lock().regions.get(&id).map(|known| known.region.clone())
+        let state = self.state.lock();
+        state.regions.get(&id).filter(|known| known.merged.is_none()).map(|known| known.region.clone())
+    }
+
+    /// Into what a region was merged, if it was.
+    pub fn merged_into(&self, id: RegionId) -> Option<RegionId> {
+        self.state.lock().regions.get(&id)?.merged
+    }
+
+    /// The regions that wait for being merged or not.
+    pub fn frozen(&self) -> Vec<RegionId> {
+        let state = self.state.lock();
+        state.live().filter(|known| known.frozen.is_some()).map(|known| known.region.region_id()).collect()
+    }
+
+    /// How many regions were merged into others so far.
+    pub fn merges(&self) -> u64 {
+        self.state.lock().regions.values().filter(|known| known.merged.is_some()).count() as u64
     }
 
     /// Whether there ever was such a peer.
@@ -74,15 +125,13 @@ impl Atlas {
         self.state.lock().removed.get(&peer).copied()
     }
 
-    /// The region as it is when everything before the entry at `index` is applied.
-    pub fn before(&self, region: RegionId, index: u64) -> Option<Region> {
+    /// The region as each of the entries from `first` to `last` finds it.
+    pub fn during(&self, region: RegionId, first: u64, last: u64) -> Vec<Region> {
         let state = self.state.lock();
-        let known = state.regions.get(&region)?;
-        known
-            .memberships
-            .iter()
-            .rfind(|(from, _)| *from < index.max(INITIAL_INDEX + 1))
-            .map(|(_, region)| region.clone())
+        let Some(known) = state.regions.get(&region) else { return Vec::new() };
+        let before = known.memberships.iter().rposition(|(from, _)| *from < first.max(INITIAL_INDEX + 1)).unwrap_or(0);
+        let until = known.memberships.iter().skip(before).take_while(|(from, _)| *from < last.max(first + 1));
+        until.map(|(_, region)| region.clone()).collect()
     }
 
     /// The memberships by one of which the entry at `index` may have been counted as committed, or was confirmed since:
@@ -110,13 +159,40 @@ impl Atlas {
                 return Err(format!("nobody applied what is before entry {} of region {region}", entry.index));
             }
             known.applied = entry.index;
-            match Change::of(entry, &known.region) {
+            match Change::of(entry, known) {
                 None => {}
                 Some(Change::Members(after)) => state.change_members(region, entry.index, after)?,
                 Some(Change::Split(parts)) => state.split(region, entry.index, parts)?,
+                Some(Change::Freeze(frozen)) => {
+                    known.becomes(entry.index, newer(&known.region))?;
+                    known.frozen = Some(frozen);
+                }
+                Some(Change::Thaw) => {
+                    if let Some(target) = known.merged {
+                        return Err(format!("region {region} was merged into {target}, and goes back"));
+                    }
+                    known.becomes(entry.index, newer(&known.region))?;
+                    known.frozen = None;
+                }
+                Some(Change::Take(epoch, source)) => state.take(region, entry.index, epoch, &source)?,
             }
         }
         Ok(())
+    }
+
+    /// Somebody asks for a merge, perhaps once more: it may come about.
+    pub fn ask_merge(&self, merge: Merge) {
+        self.state.lock().merges_refused.remove(&merge);
+    }
+
+    /// Somebody was told that a merge does not come about.
+    ///
+    /// # Errors
+    /// It did.
+    pub fn refuse_merge(&self, merge: Merge) -> Result<(), String> {
+        let mut state = self.state.lock();
+        state.merges_refused.insert(merge);
+        state.check_merge_not_refused(merge.0)
     }
 
     /// Somebody was told that a region or peer of this id does not come into being.
@@ -133,12 +209,11 @@ impl Atlas {
 impl State {
     fn change_members(&mut self, id: RegionId, index: u64, after: Region) -> Result<(), String> {
         let Some(known) = self.regions.get_mut(&id) else { return Ok(()) };
-        let before = std::mem::replace(&mut known.region, after.clone());
-        known.memberships.push((index, after.clone()));
+        let before = known.region.clone();
         if before.range() != after.range() || before.epoch().version != after.epoch().version {
             return Err(format!("a change of members made {after:?} of {before:?}"));
         }
-        check_rises(before.epoch(), after.epoch(), id)?;
+        known.becomes(index, after.clone())?;
         let gone = before.peers.iter().filter(|peer| after.peer(PeerId(peer.id)).is_none());
         self.removed.extend(gone.map(|peer| (PeerId(peer.id), index)));
         self.come(after.peers.iter().filter(|peer| before.peer(PeerId(peer.id)).is_none()), id)
@@ -147,9 +222,7 @@ impl State {
     fn split(&mut self, id: RegionId, index: u64, parts: Vec<Region>) -> Result<(), String> {
         let Some((first, new)) = parts.split_first() else { return Err(format!("region {id} was split into nothing")) };
         if let Some(known) = self.regions.get_mut(&id) {
-            check_rises(known.region.epoch(), first.epoch(), id)?;
-            known.region = first.clone();
-            known.memberships.push((index, first.clone()));
+            known.becomes(index, first.clone())?;
         }
         for region in new {
             if self.regions.insert(region.region_id(), Known::new(region)).is_some() {
@@ -158,7 +231,41 @@ impl State {
             self.check_not_refused(region.id)?;
             self.come(region.peers.iter(), region.region_id())?;
         }
-        tiles(self.regions.values().map(|known| &known.region))
+        tiles(self.live().map(|known| &known.region))
+    }
+
+    /// Region `id`, which has `epoch`, takes a neighbour over.
+    fn take(&mut self, id: RegionId, index: u64, epoch: RegionEpoch, source: &Source) -> Result<(), String> {
+        let source_id = source.region.region_id();
+        let known = self.regions.get_mut(&source_id).ok_or_else(|| format!("region {source_id} is to be merged"))?;
+        let waits = known
+            .frozen
+            .as_ref()
+            .filter(|frozen| frozen.commit == source.commit && frozen.target == (id, epoch) && known.merged.is_none());
+        if waits.is_none() || known.region != source.region {
+            return Err(format!("region {id} takes {:?} over, which is {known:?}", source.region));
+        }
+        known.merged = Some(id);
+        if let Some(target) = self.regions.get_mut(&id) {
+            let union = union(&source.region, &target.region).ok_or("those that are merged were neighbours")?;
+            target.becomes(index, union)?;
+        }
+        self.check_merge_not_refused(source_id)?;
+        tiles(self.live().map(|known| &known.region))
+    }
+
+    fn live(&self) -> impl Iterator<Item = &Known> {
+        self.regions.values().filter(|known| known.merged.is_none())
+    }
+
+    fn check_merge_not_refused(&self, source: RegionId) -> Result<(), String> {
+        let merged = self.regions.get(&source).filter(|known| known.merged.is_some());
+        match merged.and_then(|known| known.frozen.as_ref()) {
+            Some(frozen) if self.merges_refused.contains(&frozen.merge) => {
+                Err(format!("the merge of region {source} was refused and came about"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn come<'a>(&mut self, peers: impl Iterator<Item = &'a Peer>, region: RegionId) -> Result<(), String> {
@@ -188,20 +295,70 @@ fn check_rises(before: RegionEpoch, after: RegionEpoch, region: RegionId) -> Res
     if falls { Err(format!("region {region} went from {before:?} to {after:?}")) } else { Ok(()) }
 }
 
+/// A region that is frozen, or goes back.
+fn newer(region: &Region) -> Region {
+    let epoch = region.epoch();
+    Region { region_epoch: Some(RegionEpoch { version: epoch.version + 1, ..epoch }), ..region.clone() }
+}
+
+/// What a region becomes that takes a neighbour over.
+fn union(source: &Region, target: &Region) -> Option<Region> {
+    let mut union = target.clone();
+    if target.start_key == source.end_key && !source.end_key.is_empty() {
+        union.start_key = source.start_key.clone();
+    } else if source.start_key == target.end_key && !target.end_key.is_empty() {
+        union.end_key = source.end_key.clone();
+    } else {
+        return None;
+    }
+    let version = source.epoch().version.max(target.epoch().version) + 1;
+    union.region_epoch = Some(RegionEpoch { version, ..target.epoch() });
+    Some(union)
+}
+
+/// Whether both have the same members, none of whom is on the way in or out.
+pub fn have_same_members(one: &Region, other: &Region) -> bool {
+    let members = |region: &Region| -> BTreeSet<(u64, i32)> {
+        region.peers.iter().map(|peer| (peer.store_id, peer.role)).collect()
+    };
+    let is_plain = |peer: &Peer| matches!(peer.role(), PeerRole::Voter | PeerRole::Learner);
+    members(one) == members(other) && one.peers.iter().all(is_plain)
+}
+
 enum Change {
     Members(Region),
     Split(Vec<Region>),
+    Freeze(Frozen),
+    Thaw,
+    Take(RegionEpoch, Source),
 }
 
 impl Change {
-    /// What an entry does to a region; nothing if it was decided under another epoch.
-    fn of(entry: &Entry, region: &Region) -> Option<Change> {
+    /// What an entry does to a region; nothing if it was decided under another epoch, or if the region is frozen.
+    fn of(entry: &Entry, known: &Known) -> Option<Change> {
+        let (region, frozen) = (&known.region, known.frozen.as_ref());
         if entry.get_entry_type() != EntryType::EntryNormal {
             let (epoch, after) = decode_members_context(&entry.context)?;
-            return (epoch == region.epoch()).then_some(Change::Members(after));
+            return (epoch == region.epoch() && frozen.is_none()).then_some(Change::Members(after));
         }
         match Payload::decode(&entry.data)? {
+            Payload::RollbackMerge { commit } => frozen.filter(|it| it.commit == commit).map(|_| Change::Thaw),
+            _ if frozen.is_some() => None,
             Payload::Split { epoch, regions } if epoch == region.epoch() => Some(Change::Split(regions)),
+            Payload::PrepareMerge { epoch, target, .. }
+                if epoch == region.epoch()
+                    && union(region, &target).is_some()
+                    && have_same_members(region, &target) =>
+            {
+                let merge = merge_of(region.region_id(), epoch, target.region_id(), target.epoch());
+                let target = (target.region_id(), target.epoch());
+                Some(Change::Freeze(Frozen { commit: entry.index, merge, target }))
+            }
+            Payload::CommitMerge { epoch, source }
+                if epoch == region.epoch() && union(&source.region, region).is_some() =>
+            {
+                Some(Change::Take(epoch, source))
+            }
             _ => None,
         }
     }
@@ -219,7 +376,7 @@ pub fn is_quorum(region: &Region, holders: &BTreeSet<StoreId>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use nokv_raftstore::entry::{members_context, split};
+    use nokv_raftstore::entry::{commit_merge, members_context, prepare_merge, rollback_merge, split};
 
     use super::*;
 
@@ -260,6 +417,53 @@ mod tests {
         let again = split_entry(6, &[left.clone(), region(2, "m", "", 2, &[21, 12, 23])]);
         assert!(atlas().applies(RegionId(1), &[again]).is_err(), "peer 12 was there before");
         assert!(atlas().applies(RegionId(1), &[split_entry(8, &[left, right])]).is_err(), "6 and 7 were not applied");
+    }
+
+    fn entry(index: u64, data: Vec<u8>) -> Entry {
+        Entry { index, data: data.into(), ..Entry::default() }
+    }
+
+    /// A world of two regions, the first of which is frozen to be merged into the second.
+    fn frozen() -> (Atlas, Region, Source) {
+        let (left, right) = (region(1, "", "m", 4, &[11, 12, 13]), region(2, "m", "", 2, &[21, 22, 23]));
+        let world = Atlas::new(&[left.clone(), right.clone()]);
+        let prepare = entry(6, prepare_merge(left.epoch(), 6, &right));
+        assert_eq!(world.applies(RegionId(1), &[prepare]), Ok(()));
+        assert_eq!(world.frozen(), [RegionId(1)]);
+        let source = Source { region: newer(&left), commit: 6, before_term: 5, entries: Vec::new() };
+        (world, right, source)
+    }
+
+    #[test]
+    fn a_merge_is_followed_and_never_goes_back() {
+        let (world, right, source) = frozen();
+        let late = entry(7, split(newer(&source.region).epoch(), &[]));
+        assert_eq!(world.applies(RegionId(1), &[late]), Ok(()), "what is frozen refuses");
+        let take = entry(6, commit_merge(right.epoch(), &source));
+        assert_eq!(world.applies(RegionId(2), std::slice::from_ref(&take)), Ok(()));
+        assert_eq!(world.current(), [region(2, "", "", 6, &[21, 22, 23])]);
+        assert_eq!((world.merged_into(RegionId(1)), world.merges()), (Some(RegionId(2)), 1));
+        assert_eq!(world.during(RegionId(2), 6, 6).len(), 1);
+        assert_eq!(world.during(RegionId(2), 6, 7).len(), 2);
+        let merge = |version| (RegionId(1), version, RegionId(2), (2, 1));
+        assert!(world.refuse_merge(merge(4)).is_err(), "refused, and came about");
+        assert_eq!(world.refuse_merge(merge(5)), Ok(()), "another one");
+        assert!(world.applies(RegionId(1), &[entry(8, rollback_merge(6))]).is_err(), "merged, and back");
+    }
+
+    #[test]
+    fn only_what_waits_is_taken() {
+        let (world, right, source) = frozen();
+        assert_eq!(world.applies(RegionId(1), &[entry(7, rollback_merge(6))]), Ok(()));
+        let take = || entry(6, commit_merge(right.epoch(), &source));
+        assert!(world.applies(RegionId(2), &[take()]).is_err(), "it went back");
+        let (world, right, source) = frozen();
+        let other = Source { commit: 5, ..source };
+        assert!(world.applies(RegionId(2), &[entry(6, commit_merge(right.epoch(), &other))]).is_err());
+        let (world, right, source) = frozen();
+        let old = RegionEpoch { version: 1, ..right.epoch() };
+        assert_eq!(world.applies(RegionId(2), &[entry(6, commit_merge(old, &source))]), Ok(()), "counts for nothing");
+        assert_eq!(world.merges(), 0);
     }
 
     #[test]

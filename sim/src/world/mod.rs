@@ -17,7 +17,7 @@ mod raft_task;
 mod slot;
 mod store_link;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -35,7 +35,7 @@ use crate::invariants::Invariants;
 use crate::random::Random;
 use crate::trace::{Sink, Trace};
 
-pub use atlas::{Atlas, is_quorum};
+pub use atlas::{Atlas, Merge, have_same_members, is_quorum, merge_of};
 pub use clock::SimClock;
 pub use directory::NodesDirectory;
 pub use disk::{Disk, DiskSpeed, DurablePart};
@@ -107,6 +107,8 @@ pub struct World {
     pub counts: Counts,
     /// Held by whoever changes members, or makes sure that nobody does.
     pub members_change: tokio::sync::Mutex<()>,
+    /// Orders to merge that are not known to be refused, by what they ask for.
+    merges_open: Mutex<BTreeMap<Merge, u64>>,
     ids: AtomicU64,
     begin: Instant,
     network_stirred: Notify,
@@ -162,6 +164,7 @@ impl World {
             invariants: Invariants::default(),
             atlas: Atlas::new(&options.regions),
             members_change: tokio::sync::Mutex::default(),
+            merges_open: Mutex::default(),
             ids: AtomicU64::new(FIRST_NEW_ID),
             counts: Counts::default(),
             begin,

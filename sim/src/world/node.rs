@@ -112,7 +112,7 @@ impl Node {
         let parts = opened.loops.into_iter().next().ok_or(StoreError::Mismatch("no raft loop".to_owned()))?;
         let mut applied = BTreeMap::new();
         for (region, record) in load_regions(&engine)? {
-            if record.liveness == Liveness::Normal {
+            if matches!(record.liveness, Liveness::Normal | Liveness::Merging(_)) {
                 applied.insert(region, ApplyRecord::load(&engine.view(), region)?.applied_index);
             }
         }

@@ -1,5 +1,5 @@
-//! An operator's orders to the nodes that lead: split this, change these members. What a node answers is held against
-//! what the regions' logs say: an acknowledged order was carried out, a refused one never is.
+//! An operator's orders to the nodes that lead: split this, merge those, change these members. What a node answers is
+//! held against what the regions' logs say: an acknowledged order was carried out, a refused one never is.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use nokv_proto::metapb::{PeerRole, Region};
 use nokv_raftstore::gate::GateState;
-use nokv_raftstore::{MemberChange, MembersRequest, RegionError, RegionExt as _, Role, SplitRequest};
+use nokv_raftstore::{MemberChange, MembersRequest, MergeRequest, RegionError, RegionExt as _, Role, SplitRequest};
 use nokv_transport::{PeerId, RegionId, StoreId};
 use tokio::sync::oneshot;
 
-use super::{Node, Standing, World};
+use super::{Node, Standing, World, merge_of};
 
 /// How long an operator waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -71,6 +71,33 @@ impl World {
                         MemberChange::Demote(_) | MemberChange::Remove(_) => None,
                     };
                     new.into_iter().for_each(|peer| self.refused(peer.0));
+                }
+            }
+        }
+    }
+
+    /// Orders a merge; returns when it is answered, or after a while. One of which nobody was told may come about long
+    /// after: while there may be such, a refusal of another that is like it says nothing.
+    pub async fn order_merge(self: &Arc<Self>, node: &Arc<Node>, request: MergeRequest) {
+        let (handle, source) = (node.handle.clone(), request.source);
+        let merge = merge_of(source, request.source_epoch, request.target, request.target_epoch);
+        *self.merges_open.lock().entry(merge).or_default() += 1;
+        self.atlas.ask_merge(merge);
+        let outcome = self.ordered(node, async move { handle.merge(request).await }).await;
+        self.note(format_args!("merge {merge:?}: {outcome:?}"));
+        match outcome {
+            Some(Ok(())) => {
+                let missing = self.atlas.merged_into(source).is_none();
+                let held = if missing { Err(format!("region {source} is not merged")) } else { Ok(()) };
+                self.expect("acknowledged orders are carried out", held);
+            }
+            None | Some(Err(RegionError::StaleCommand)) => {}
+            Some(Err(_)) => {
+                let mut open = self.merges_open.lock();
+                let others = open.entry(merge).or_default();
+                *others -= 1;
+                if *others == 0 {
+                    self.expect("refused orders are not carried out", self.atlas.refuse_merge(merge));
                 }
             }
         }

@@ -111,7 +111,11 @@ impl World {
                     let mut random = self.random.lock();
                     (random.below(1_001), random.millis(100, 4_000))
                 };
-                self.kill(store, Loss::AllBut(permille), None);
+                match self.slot(store).filter(|slot| slot.node().is_none()) {
+                    // It failed while it started. A process that ends takes the failure of its disk with it.
+                    Some(slot) => self.crash_disk(slot, Loss::AllBut(permille)),
+                    None => self.kill(store, Loss::AllBut(permille), None),
+                }
                 self.mend_and_start_later(store, downtime);
             }
             other => self.violate("a node only stops for its disk", format!("store {store}: {other}")),

@@ -1,5 +1,6 @@
 //! What stores ask each other by calls, beside Raft: how far a replica has to be to serve a read, and who follows whom.
-//! Their links delay and lose as those of clients do; what was sent goes on, though nobody waits for it any more.
+//! Their links delay and lose as those of clients do, and are cut where raft's are; what was sent goes on, though nobody
+//! waits for it any more.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -72,6 +73,9 @@ impl StoreLink {
             let (world, from) = (self.world.clone(), self.store);
             tokio::spawn(async move {
                 pause(there).await;
+                if world.network.is_cut(from, to) {
+                    return;
+                }
                 let Some(node) = world.slot(to).and_then(super::Slot::node) else { return };
                 world.note(format_args!("store {from}: {name} at store {to}"));
                 let serving = node.clone();
@@ -82,7 +86,7 @@ impl StoreLink {
         }
         let answer = tokio::time::timeout(ANSWER_MAX, told).await.ok()?.ok()?;
         pause(back?).await;
-        Some(answer)
+        (!self.world.network.is_cut(to, self.store)).then_some(answer)
     }
 }
 

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Hurts a cluster of real processes while clients read and write through it, and judges what they were told: each node
-# in a network namespace of its own, cut off, heard and not heard, slow, killed, frozen, its disk full. Ends with a
-# table of outages, and with status 0 only if histories are linearizable and replicas alike. Needs root and `ip`.
-# Not done here: loss and reordering of packets (many machines lack netem), clocks that are off (leases rest on the
-# monotonic clock, which nobody can set).
+# in a network namespace of its own, cut off, on and off, heard and not heard, slow, killed, frozen, its disk full, slow
+# or failing, its wall clock off; the timestamp server killed, and its clock set back and forth. Ends with a table of
+# outages, and with status 0 only if histories are linearizable and replicas alike. Needs root and `ip`, and `cc` for
+# disk and clock.
+# Not done here: loss and reordering of packets (many machines lack netem), monotonic clocks that are off (nobody can
+# set them; the simulator has them drift).
 set -euo pipefail
 
 usage() {
@@ -11,14 +13,17 @@ usage() {
 Usage: scripts/chaos.sh [--seconds N] [--seed N] [--faults "KIND …"] [--workdir DIR]
   --seconds N     how long clients are at work (default: 120)
   --seed N        which faults strike whom: the same seed makes the same choices (default: the present time)
-  --faults LIST   kinds to choose from (default: all): kill freeze isolate mute deaf slow fill
+  --faults LIST   kinds to choose from (default: all):
+                  kill freeze isolate flap mute deaf slow fill slowdisk badsync clock tsokill tsoclock reshape
+                  (reshape: regions are split, merged and handed over all the while, whatever strikes)
   --workdir DIR   new or empty (default: a new one under artifacts/chaos)
 NOKV_BIN names the binary; without, it is built.
 END
 }
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-SECONDS_OF_WORK=120 SEED=$(date +%s) WORKDIR="" FAULTS="kill freeze isolate mute deaf slow fill"
+SECONDS_OF_WORK=120 SEED=$(date +%s) WORKDIR="" 
+FAULTS="kill freeze isolate flap mute deaf slow fill slowdisk badsync clock tsokill tsoclock reshape"
 while (($# > 0)); do
   case $1 in
     --seconds | --seed | --workdir | --faults)
@@ -40,7 +45,7 @@ CONFIG="$WORKDIR/topology.json" LEDGER="$WORKDIR/ledger" EVENTS="$WORKDIR/events
 # Names of this run's own, so that several can be under way.
 NET="nk$((SEED % 10000))" SUBNET="10.$((SEED % 200 + 20)).$((SEED / 200 % 250))"
 readonly ROOT WORKDIR CONFIG LEDGER EVENTS NET SUBNET SECONDS_OF_WORK SEED FAULTS
-readonly STORES=(1 2 3) FAULT_SECONDS=5 PAUSE_SECONDS=4 DISK_MIB=600
+readonly STORES=(1 2 3) FAULT_SECONDS=5 PAUSE_SECONDS=4 DISK_MIB=600 SLOW_SYNC_MS=50 CLOCK_OFF_MS=20000
 # shellcheck source=scripts/lib/nodes.sh
 source "$ROOT/scripts/lib/nodes.sh"
 # shellcheck source=scripts/lib/build.sh
@@ -80,6 +85,7 @@ inside() { ip netns exec "$NET-$1" "${@:2}"; }
 
 # In place of the library's: stores run inside of their namespaces.
 nodes_command() {
+  [[ ! -e $WORKDIR/hurt.so ]] || printf '%s\n' env "LD_PRELOAD=$WORKDIR/hurt.so" "NOKV_HURT=$WORKDIR/$1.hurt"
   if [[ $1 == tso ]]; then
     printf '%s\n' "$NOKV" tso --config "$CONFIG" --workdir "$WORKDIR/tso"
   else
@@ -90,6 +96,7 @@ nodes_command() {
 
 clean_up() {
   local store
+  [[ -z ${CHANGES_PID:-} ]] || kill "$CHANGES_PID" 2>/dev/null || true
   [[ -z ${WORK_PID:-} ]] || kill "$WORK_PID" 2>/dev/null || true
   nodes_stop_all || true
   for store in "${STORES[@]}"; do
@@ -97,6 +104,20 @@ clean_up() {
     umount "$WORKDIR/store-$store.full" 2>/dev/null || true
   done
   ip link del "$NET" 2>/dev/null || true
+}
+
+# Splits, merges and hands regions over until it is killed. What is refused, or fails for what strikes, is not tried
+# again.
+change_regions() {
+  local kinds=(split merge transfer) turn=$SEED words
+  printf '%s\n' {b,c,x}{0..5} f p >"$WORKDIR/keys"
+  while sleep 1; do
+    turn=$((turn + 1))
+    words=$("$NOKV" regions --json --config "$CONFIG" --timeout 2 2>/dev/null |
+      python3 "$ROOT/scripts/lib/region_ops.py" "${kinds[turn % 3]}" "$turn" "$WORKDIR/keys" 2>/dev/null) || continue
+    # shellcheck disable=SC2086
+    [[ -z $words ]] || timeout 15 "$NOKV" region $words --config "$CONFIG" --timeout 5 >>"$WORKDIR/changes" 2>&1 || true
+  done
 }
 
 # Drops what store $1 sends to store $2, from now on (`add`) or no more (`del`).
@@ -119,6 +140,7 @@ strike() {
       kill -CONT "${NODE_PID[store-$store]}"
       ;;
     isolate) ip link set "$NET-v$store" down && sleep "$FAULT_SECONDS" && ip link set "$NET-v$store" up ;;
+    flap) flap "$store" ;;
     mute)
       for other in $(others "$store"); do drop "$store" "$other" add; done
       sleep "$FAULT_SECONDS"
@@ -135,8 +157,58 @@ strike() {
       inside "$store" tc qdisc del dev eth0 root
       ;;
     fill) fill_disk "$store" ;;
+    slowdisk) hurt "store-$store" "$SLOW_SYNC_MS" 0 0 && sleep "$FAULT_SECONDS" && hurt "store-$store" 0 0 0 ;;
+    badsync) fail_sync "$store" ;;
+    clock) set_clock "store-$store" ;;
+    tsokill) nodes_kill tso && sleep 1 && nodes_start tso && nodes_wait_ready tso 30 ;;
+    tsoclock) set_clock tso ;;
     *) echo "chaos: no such fault: $1" >&2 && return 2 ;;
   esac
+}
+
+# The link is down more often than up, for moments: what is on its way is lost.
+flap() {
+  local times=$((FAULT_SECONDS * 4))
+  while ((times-- > 0)); do
+    ip link set "$NET-v$1" down && sleep 0.15 && ip link set "$NET-v$1" up && sleep 0.1
+  done
+}
+
+# How the machine treats node $1 from now on: milliseconds that syncs take longer, syncs that fail, milliseconds by
+# which its wall clock is off.
+hurt() {
+  python3 -c 'import struct, sys; open(sys.argv[1], "r+b").write(struct.pack("<3q", *map(int, sys.argv[2:])))' \
+    "$WORKDIR/$1.hurt" "$2" "$3" "$4"
+}
+
+set_clock() {
+  local sign=$((RANDOM % 2 * 2 - 1))
+  hurt "$1" 0 0 $((sign * CLOCK_OFF_MS))
+  sleep "$FAULT_SECONDS"
+  hurt "$1" 0 0 0
+}
+
+# One sync fails: the node must stop by itself, and say why; then it is started again.
+fail_sync() {
+  local name="store-$1" pid=${NODE_PID[store-$1]} deadline=$((SECONDS + 3 * FAULT_SECONDS))
+  hurt "$name" 0 1 0
+  while nodes_alive "$pid" && ((SECONDS < deadline)); do sleep 0.1; done
+  hurt "$name" 0 0 0
+  if nodes_alive "$pid"; then
+    echo "chaos: $name goes on though a sync failed" | tee -a "$WORKDIR/wrong" >&2
+    return 0
+  fi
+  wait "$pid" 2>/dev/null || true
+  nodes_forget "$name"
+  nodes_start "$name"
+}
+
+# What comes between the nodes and the machine, if such faults are wished for.
+make_hurt() {
+  local name
+  [[ $FAULTS == *slowdisk* || $FAULTS == *badsync* || $FAULTS == *clock* ]] || return 0
+  cc -shared -fPIC -O1 -o "$WORKDIR/hurt.so" "$ROOT/scripts/lib/hurt.c" -ldl
+  for name in tso "${STORES[@]/#/store-}"; do head -c 24 /dev/zero >"$WORKDIR/$name.hurt"; done
 }
 
 # Fills the disk until the node notices and stops, as it must, or time is over; then makes room and starts it again.
@@ -153,17 +225,22 @@ fill_disk() {
 
 main() {
   local kinds kind store end
-  read -r -a kinds <<<"$FAULTS"
+  read -r -a kinds <<<"${FAULTS//reshape/}"
   NOKV=$(build_nokv dev)
   trap clean_up EXIT
   write_topology
   make_networks
   make_small_disks
+  make_hurt
   nodes_open
   nodes_start_all
   RANDOM=$((SEED % 32768))
   python3 "$ROOT/scripts/lib/chaos.py" work "$NOKV" "$CONFIG" "$LEDGER" "$SECONDS_OF_WORK" 4 &
   WORK_PID=$!
+  if [[ $FAULTS == *reshape* ]]; then
+    change_regions 9>&- &
+    CHANGES_PID=$!
+  fi
   event "none"
   end=$((SECONDS + SECONDS_OF_WORK - 2 * FAULT_SECONDS))
   sleep "$PAUSE_SECONDS"
@@ -177,9 +254,11 @@ main() {
   wait "$WORK_PID"
   WORK_PID=""
   event "end"
+  [[ -z ${CHANGES_PID:-} ]] || { kill "$CHANGES_PID" 2>/dev/null || true; wait "$CHANGES_PID" 2>/dev/null || true; }
   nodes_wait_leaders 60
   python3 "$ROOT/scripts/lib/topology.py" replicas "$CONFIG" 60
   python3 "$ROOT/scripts/lib/chaos.py" judge "$LEDGER" "$EVENTS"
+  [[ ! -s $WORKDIR/wrong ]]
 }
 
 # Disks that can be filled: a store's directory and its ballast share one of a few hundred MiB.

@@ -1,6 +1,6 @@
 //! What stores ask each other by calls, beside Raft: how far a replica has to be to serve a read, and who follows whom.
-//! Their links delay and lose as those of clients do, and are cut where raft's are; what was sent goes on, though nobody
-//! waits for it any more.
+//! Their links delay and lose as those of clients do, and are cut where raft's are; what was sent goes on, though
+//! nobody waits for it any more.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use nokv_raftstore::entry::{
 use nokv_raftstore::image::chunk::{self, Chunk, Totals};
 use nokv_raftstore::merge::{Fate, Source, Successor};
 use nokv_raftstore::round::Round;
-use nokv_raftstore::{Clock, Config, MonotonicTime, StoreError, bootstrap, open};
+use nokv_raftstore::{Clock, Config, MonotonicTime, StoreError, TellHere, bootstrap, open};
 use nokv_transport::{Inbox as _, RegionId, StoreId};
 use prost::Message as _;
 use protobuf::Message as _;
@@ -199,7 +199,7 @@ impl Node {
             for task in round.apply_first.drain(..).chain(round.apply.drain(..)) {
                 let mut applied = nokv_raftstore::apply::ApplyRound::default();
                 self.parts.applier.apply(task, &mut applied)?;
-                for report in applied.carry_out(&self.engine)? {
+                for report in applied.carry_out(&self.engine, &TellHere)? {
                     self.parts.store.handle(report, now)?;
                 }
             }

@@ -85,7 +85,7 @@ fn is_import(step: u64) -> bool {
 
 /// Whether a step is to be on disk before it is acknowledged.
 fn is_synced(step: u64) -> bool {
-    is_import(step) || random(step).u8(..) % 3 == 0
+    is_import(step) || random(step).u8(..).is_multiple_of(3)
 }
 
 fn random(step: u64) -> fastrand::Rng {

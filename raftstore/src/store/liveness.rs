@@ -10,6 +10,7 @@ use nokv_proto::raft_serverpb::{ExtraMessage, RaftMessage};
 use nokv_transport::{RegionId, StoreId};
 
 use super::Store;
+use crate::RegionExt;
 use crate::peer::{Addressed, Peer};
 
 /// No region has this id: a message for it is one store's word to another. (Not 0, by which the network knows what is
@@ -81,8 +82,13 @@ impl Store {
         let heard = Heard { life, silent_ticks: 0 };
         let store = StoreId(from.store_id);
         let before = self.liveness.heard.insert((store, from.id), heard);
+        let is_new = before.is_none_or(|before| before.life != life);
+        if is_new {
+            // Its members may lack what they had; a learner would wait for ever, since it never campaigns.
+            self.wake_leaders_with(store);
+        }
         let Some(before) = before else { return };
-        if before.life != life {
+        if is_new {
             // Its leaders know nothing of that any more.
             self.wake_followers_of(store, 0);
         } else if before.silent_ticks >= self.context.config.silent_ticks_max() && self.is_heard(store) {
@@ -115,6 +121,15 @@ impl Store {
         let follows = |peer: &Peer| peer.is_asleep() && peer.leader_store() == Some(store);
         for (region, peer) in self.peers.iter_mut().filter(|(_, peer)| follows(peer)) {
             peer.miss_leader(silent_ticks);
+            self.dirty.insert(*region);
+        }
+    }
+
+    /// Wakes the regions that are led here and have a member on `store`.
+    fn wake_leaders_with(&mut self, store: StoreId) {
+        let has = |peer: &Peer| peer.is_asleep() && peer.leads() && peer.region().peer_on(store).is_some();
+        for (region, peer) in self.peers.iter_mut().filter(|(_, peer)| has(peer)) {
+            peer.stir();
             self.dirty.insert(*region);
         }
     }

@@ -64,6 +64,12 @@ fn a_lock_that_the_collector_has_ended_is_rolled_back() {
     passes(129, scenario("members_unreliable"), 20);
 }
 
+/// A learner that restarted while its region slept had nobody to tell it what was committed.
+#[test]
+fn a_learner_that_restarts_is_told_what_is_committed() {
+    passes(380, scenario("splits_members_images_unreliable_crashes"), 20);
+}
+
 /// A learner that was removed while nobody could tell it so stayed for ever.
 #[test]
 fn a_removed_learner_goes_in_the_end() {

@@ -133,6 +133,7 @@ fn servers_answer_under_the_names_that_clients_call() {
         etcdserverpb::kv_server::SERVICE_NAME,
         etcdserverpb::cluster_server::SERVICE_NAME,
         nokvpb::admin_server::SERVICE_NAME,
+        nokvpb::placement_server::SERVICE_NAME,
         nokvpb::raft_transport_server::SERVICE_NAME,
     ];
     let declared: BTreeSet<String> = calls()

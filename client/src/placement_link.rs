@@ -36,8 +36,6 @@ struct Known {
     /// 0 until a node has told it; a node of another cluster is not believed from then on.
     cluster_id: u64,
     leader: Option<PlacementLeader>,
-    /// The answer by which the leader was found.
-    told: Option<GetMembersResponse>,
 }
 
 /// Who leads placement, as far as is known, and a connection to it.
@@ -93,14 +91,7 @@ impl PlacementLink {
         known.cluster_id = cluster_id;
         known.addresses.extend(members.members.iter().filter_map(address_of));
         known.leader = Some(leader.clone());
-        known.told = Some(members);
         Ok(leader)
-    }
-
-    /// What was said of the members when the leader was found, as long as it is believed to lead.
-    pub fn told(&self) -> Option<GetMembersResponse> {
-        let known = self.known.lock();
-        known.leader.as_ref().and(known.told.clone())
     }
 
     /// Forgets a leader that failed, so that it is looked for anew.

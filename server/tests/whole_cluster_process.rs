@@ -140,12 +140,6 @@ fn stores_come_get_data_and_leave_again() {
         let whole = status["regions_lacking_replicas"] == 0 && status["operators"].as_array().unwrap().is_empty();
         if whole { Ok(()) } else { Err(status) }
     });
-    // Placement itself is hosted by three of them by now, or soon, and each knows the cluster.
-    until("three hosts of placement", || {
-        let status = others[2].json(&["cluster", "status"]);
-        let members = status["placement"]["member_store_ids"].as_array().unwrap().len();
-        if members == 3 { Ok(()) } else { Err(status) }
-    });
     // One that holds a replica leaves; the one that had none takes its part.
     let stores = first.json(&["store", "list"]);
     let leaves = stores.as_array().unwrap().iter().find(|it| id(it) != 1 && it["peers"] == 1).map(id).unwrap();

@@ -89,7 +89,7 @@ impl Node {
         let opened = open_store(disk.engine, disk.log, &options, &log)?;
         let runtime = tokio::runtime::Handle::current();
         let network = GrpcNetwork::start(options.store, book.clone(), options.grpc, runtime, &log);
-        let hosted = PlacedNode::open(&options, &regions, address, (&book, link.as_ref()), &log)?;
+        let hosted = PlacedNode::open(&options, &regions, address, &book, &log)?;
         let inboxes = BothInboxes { data: opened.inbox.clone(), placement: hosted.as_ref().map(PlacementHost::inbox) };
         let raft = network.attach(Arc::new(inboxes));
         let (raftstore, opened) = (opened.handle.clone(), opened.with_teller(Arc::new(TellOnRuntime::here())));

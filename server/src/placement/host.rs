@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use nokv_client::PlacementLink;
 use nokv_engine::{Engine as _, RaftLog, RocksEngine, RocksOptions, SharedRaftLog};
 use nokv_placement::clock::ClockReading;
 use nokv_placement::state::{Command, Reply, Settings, State};
@@ -42,8 +41,7 @@ const CACHE_BYTES: usize = 8 << 20;
 /// How placement begins on this node.
 #[derive(Clone, Debug)]
 pub struct PlacementOptions {
-    /// The stores whose nodes host it, this one among them; looked at on the directory's first day only. None: this
-    /// node waits until the others give it a part.
+    /// The stores whose nodes host it, this one among them; looked at on the directory's first day only.
     pub members: BTreeSet<StoreId>,
     /// The region with which a new cluster begins: every key, and with this store's peer.
     pub first_region: Region,
@@ -65,8 +63,6 @@ pub(super) struct Inner {
     /// This store, as others should know it.
     pub(super) store: Store,
     pub(super) options: PlacementOptions,
-    /// What this node's reporter knows of the members, for those who ask it while it is none.
-    pub(super) link: PlacementLink,
     /// What this node knows while it leads.
     pub(super) led: Mutex<Option<Led>>,
     pub(super) jobs: mpsc::Sender<Job>,
@@ -93,7 +89,7 @@ impl PlacementHost {
         workdir: &Path,
         store: Store,
         options: PlacementOptions,
-        (book, link): (AddressBook, PlacementLink),
+        book: AddressBook,
         log: &Logger,
         raft_log: &Logger,
     ) -> Result<Self, NodeError> {
@@ -107,8 +103,7 @@ impl PlacementHost {
         let engine = RocksEngine::open(workdir.join(DIRECTORY), &small)?;
         let entries: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
         let kept: Vec<Region> = load_regions(&engine)?.into_values().map(|record| record.region).collect();
-        let begins = kept.is_empty() && !options.members.is_empty();
-        let regions = if begins { vec![region_of(&options.members)] } else { kept };
+        let regions = if kept.is_empty() { vec![region_of(&options.members)] } else { kept };
         let id = StoreId(store.id);
         bootstrap(&engine, entries.as_ref(), id, &regions)?;
         let config = Config { seed: rand::random(), ..Config::default() };
@@ -121,7 +116,6 @@ impl PlacementHost {
             book,
             store,
             options,
-            link,
             led: Mutex::new(None),
             jobs: sender,
             log: log.clone(),

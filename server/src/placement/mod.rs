@@ -14,7 +14,6 @@
 //! * `ids.rs`: ids for splits, asked of whoever leads. `peer_ids.rs`: those that the leader has at hand.
 //!   `timestamps.rs`: timestamps. `garbage.rs`: the safe point advances by itself.
 //! * `pages.rs`: plain HTTP. `etcd.rs`: what clients want of etcd and of keyspaces.
-//! * `members.rs`: who hosts placement.
 //! * `view.rs`: what people ask and change, `nokvpb.Placement`.
 //! * `wire.rs`: headers, errors and orders in the wire's words. `error.rs`: why not.
 //!
@@ -31,7 +30,6 @@ mod ids;
 mod inboxes;
 mod led;
 mod lookups;
-mod members;
 mod orders;
 mod pages;
 mod peer_ids;
@@ -48,8 +46,6 @@ pub use garbage::keep_safe_point;
 pub use host::{PLACEMENT_REGION, Placement, PlacementHost, PlacementOptions};
 pub use ids::PlacementIds;
 pub use inboxes::BothInboxes;
-pub(crate) use members::HOSTS_LABEL;
-pub use members::keep_members;
 pub(crate) use pages::pages;
 pub use reporter::{Reporter, StoreSelf};
 pub(crate) use services::DIRECTORY_HEADER;

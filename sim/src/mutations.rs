@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 50] = [
+pub const MUTATIONS: [Mutation; 51] = [
     mutation("send before sync", "raftstore: ready", 40),
     mutation("do not sync", "raftstore: ready", 10),
     mutation("forget the vote", "raftstore: ready", 60),
@@ -42,6 +42,7 @@ pub const MUTATIONS: [Mutation; 50] = [
     mutation("use the parent's peer ids again", "raftstore: split", 2_000),
     mutation("count by a change before it is applied", "raftstore: members", 2_000),
     mutation("forget what is committed behind a change of members", "raftstore: ready", 3_000),
+    mutation("tell of a change of members before it is surely known", "raftstore: vouch", 12_000),
     mutation("a removed leader goes on", "raftstore: members", 2_000),
     mutation("forget the dead", "raftstore: admission", 2_000),
     mutation("restore an image without its record", "raftstore: image", 2_000),

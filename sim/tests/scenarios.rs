@@ -108,3 +108,10 @@ fn a_node_that_fails_at_its_start_comes_back() {
 fn nobody_counts_by_a_membership_of_long_ago() {
     passes(1_375, scenario("members_one_client_crashes"), 20);
 }
+
+/// One of two members was removed and went at once; the leader crashed, had forgotten that this was committed, and
+/// asked for the vote of the other for ever.
+#[test]
+fn who_stays_needs_no_vote_of_who_was_removed() {
+    passes(11_699, scenario("everything_merges"), 20);
+}

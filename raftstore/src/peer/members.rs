@@ -54,6 +54,7 @@ impl Peer {
             // Where raft refuses, the mistake has no effect.
             let _ = self.raw.apply_conf_change(change);
         }
+        self.vouch_for_last();
         Ok(self.raw.raft.raft_log.last_index())
     }
 
@@ -122,19 +123,16 @@ impl Peer {
         Ok(())
     }
 
-    /// The region has other members, by an applied entry. Returns what to tell those that are none any more.
+    /// The region has other members, by an applied entry. Those that are none any more are told when this leader's disk
+    /// knows that it is so.
     ///
     /// # Errors
     /// If raft cannot follow.
-    pub fn change_members(
-        &mut self,
-        change: &ConfChangeV2,
-        region: &Region,
-    ) -> Result<Vec<(StoreId, RaftMessage)>, StoreError> {
+    pub fn change_members(&mut self, change: &ConfChangeV2, region: &Region) -> Result<(), StoreError> {
         let before = self.region.clone();
         if region.peer(PeerId(self.me.id)).is_none() && !(self.leads() && is_planted("a removed leader goes on")) {
             self.die(region.clone(), true);
-            return Ok(Vec::new());
+            return Ok(());
         }
         let fault = |error: raft::Error| StoreError::Raft { region: before.region_id(), reason: error.to_string() };
         self.raw.apply_conf_change(change).map_err(fault)?;
@@ -145,7 +143,9 @@ impl Peer {
         }
         self.leave_joint();
         let gone = before.peers.iter().filter(|peer| self.leads() && region.peer(PeerId(peer.id)).is_none());
-        Ok(gone.map(|peer| self.farewell(*peer)).collect())
+        let farewells = gone.map(|peer| self.farewell(*peer)).collect::<Vec<_>>();
+        self.held.extend(farewells);
+        Ok(())
     }
 
     /// Tells `peer` that it is a member no more.

@@ -3,7 +3,7 @@
 //!
 //! Behaviours: `step` (messages in), `propose`, `read`, `tick`, `observe` (role or leader changed), `ready` (effects
 //! out), `applied`, `split`, `transfer`, `image`, `members`, `progress`, `leave`, `safe_point`, `hibernate`; `merge`
-//! with `prepare_merge`, `commit_merge`, `rollback_merge` and `seal`.
+//! with `prepare_merge`, `commit_merge`, `rollback_merge` and `seal`; `vouch` for changes of members.
 
 mod applied;
 mod commit_merge;
@@ -25,11 +25,13 @@ mod split;
 mod step;
 mod tick;
 mod transfer;
+mod vouch;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use nokv_proto::metapb;
+use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::RegionId;
 use raft::{Config as RaftConfig, RawNode, ReadOnlyOption};
 
@@ -88,6 +90,14 @@ pub struct Peer {
     written_term_and_vote: (u64, u64),
     /// A split was applied, and what is known to be committed is not written yet.
     gave_birth: bool,
+    /// The commit index as last handed to the disk.
+    written_commit: u64,
+    /// The last change of members in the log that this leader commits; 0 = none.
+    change_index: u64,
+    /// The term in which this leader looked for changes of members that it inherited.
+    vouching_in: u64,
+    /// Messages that say more than is on disk, until the next round.
+    held: Vec<(nokv_transport::StoreId, RaftMessage)>,
     /// Peers that are no members as far as is applied here, and wrote to this one.
     guests: Vec<metapb::Peer>,
     /// The newest epoch that a message showed.
@@ -191,6 +201,10 @@ impl Peer {
             timeout_drawn_for: None,
             written_term_and_vote: (hard_state.term, hard_state.vote),
             gave_birth: false,
+            written_commit: hard_state.commit,
+            change_index: 0,
+            vouching_in: 0,
+            held: Vec::new(),
             guests: Vec::new(),
             seen_epoch: metapb::RegionEpoch::default(),
             quiet_ticks: 0,

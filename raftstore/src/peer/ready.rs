@@ -29,15 +29,17 @@ impl Peer {
         if let Some((index, term)) = self.cut.take() {
             self.raw.mut_store().cut(index, term, &mut round.log);
         }
-        if std::mem::take(&mut self.gave_birth) {
+        if std::mem::take(&mut self.gave_birth) && !is_planted("forget what is committed behind a split") {
             self.write_commit(round);
         }
+        self.vouch_for_inherited()?;
+        let owed = self.pay_commit(round);
         if self.apply_backlog_bytes > self.config.apply_backlog_bytes_max || !self.raw.has_ready() {
             return Ok(());
         }
         let mut ready = self.raw.ready();
         self.confirm_reads(ready.take_read_states());
-        self.post(ready.take_messages(), round, When::First);
+        self.post(ready.take_messages(), round, if owed { When::Last } else { When::First });
         let early = is_planted("send before sync");
         self.post(ready.take_persisted_messages(), round, if early { When::First } else { When::Last });
         if !ready.snapshot().is_empty() {
@@ -56,7 +58,11 @@ impl Peer {
     /// The round is on disk: adds what had to wait for it.
     pub fn persisted(&mut self, ready: Ready, round: &mut Round) {
         let mut light = self.raw.advance_append(ready);
-        self.post(light.take_messages(), round, When::Last);
+        if self.owes_commit() {
+            self.hold(light.take_messages(), round);
+        } else {
+            self.post(light.take_messages(), round, When::Last);
+        }
         if let Some(index) = self.restored_to.take() {
             // For raft, whose log begins there; whoever looks at the data waits for the report.
             self.raw.advance_apply_to(index);
@@ -72,7 +78,8 @@ impl Peer {
 
     /// Whether raft has more to do.
     pub fn has_more(&self) -> bool {
-        self.dying.is_none() && (self.cut.is_some() || self.raw.has_ready() || self.has_due_proposals())
+        self.dying.is_none()
+            && (self.cut.is_some() || self.raw.has_ready() || self.has_due_proposals() || !self.held.is_empty())
     }
 
     fn post(&mut self, messages: Vec<Message>, round: &mut Round, when: When) {
@@ -102,6 +109,7 @@ impl Peer {
         let is_new = term_and_vote != self.written_term_and_vote && !is_planted("forget the vote");
         if is_new || changes_members {
             self.written_term_and_vote = term_and_vote;
+            self.written_commit = hard_state.commit;
             self.raw.mut_store().set_hard_state(&hard_state, &mut round.log);
         }
         round.sync |= ready.must_sync() && !is_planted("do not sync");
@@ -111,13 +119,11 @@ impl Peer {
     /// A region was born from this one, and writes to its log from this round on. The data that says so may be lost in
     /// a crash while that log is kept, in an engine of its own. So it must be known from this region's log alone that
     /// its birth is committed: the region's group may be gone by then, and nobody left to say so.
-    fn write_commit(&mut self, round: &mut Round) {
-        if is_planted("forget what is committed behind a split") {
-            return;
-        }
+    pub(super) fn write_commit(&mut self, round: &mut Round) {
         let log = &self.raw.raft.raft_log;
         let commit = log.committed.min(log.persisted);
         let hard_state = HardState { commit, ..self.raw.raft.hard_state() };
+        self.written_commit = commit;
         self.raw.mut_store().set_hard_state(&hard_state, &mut round.log);
     }
 

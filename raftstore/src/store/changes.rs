@@ -27,8 +27,7 @@ impl Store {
                 Change::Split(regions) => self.split(regions, now)?,
                 Change::Members { change, region } => {
                     if let Some(peer) = self.wake(report.region_id) {
-                        let farewells = peer.change_members(change, region)?;
-                        self.outbox.extend(farewells);
+                        peer.change_members(change, region)?;
                     }
                 }
                 Change::Image => self.image_taken_in(report.region_id),

@@ -12,13 +12,16 @@ fi
 # A row: its name; our target's kind and operation; clients; etcd's operation; what is compared (throughput, or p50);
 # the least ratio to etcd's that will do and the one aimed at (of latencies, the largest).
 readonly ROWS=(
-  "raw-put-64    nokv  raw-put   64   raw-put  throughput  2    3"
-  "raw-put-256   nokv  raw-put   256  raw-put  throughput  2    3"
-  "raw-get-64    nokv  raw-get   64   raw-get  throughput  1.5  1.9"
-  "get-at-64     nokv  get-at    64   raw-get  throughput  1.5  1.9"
-  "txn-put-64    nokv  txn-put   64   raw-put  throughput  1    2"
-  "transfer-64   nokv  transfer  64   raw-put  throughput  0.5  1"
-  "raw-put-1     nokv  raw-put   1    raw-put  p50         1    0.6"
+  "raw-put-64         nokv-unary  raw-put   64   raw-put  throughput  2    3"
+  "raw-put-256        nokv-unary  raw-put   256  raw-put  throughput  2    3"
+  "raw-put-64-stream  nokv        raw-put   64   raw-put  throughput  3.5  6"
+  "raw-get-64         nokv-unary  raw-get   64   raw-get  throughput  1.5  1.9"
+  "raw-get-64-stream  nokv        raw-get   64   raw-get  throughput  3    6"
+  "get-at-64          nokv-unary  get-at    64   raw-get  throughput  1.5  1.9"
+  "get-at-64-stream   nokv        get-at    64   raw-get  throughput  3    6"
+  "txn-put-64         nokv        txn-put   64   raw-put  throughput  1    2"
+  "transfer-64        nokv        transfer  64   raw-put  throughput  0.5  1"
+  "raw-put-1          nokv-unary  raw-put   1    raw-put  p50         1    0.6"
 )
 readonly QUICK_ROWS=raw-put-64,raw-get-64,txn-put-64
 

@@ -48,7 +48,8 @@ impl BenchArgs {
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
     /// What is measured: `nokv:CONFIG.json` (with the timestamp server that the config names) or `nokv:HOST:PORT` (a
-    /// node that hosts placement), `nokv-stream:CONFIG.json` (the same, many requests on a stream) or
+    /// node that hosts placement), `nokv-unary:CONFIG.json` (the same, each request by a
+    /// call of its own, where the client would send many on a stream) or
     /// `etcd:HOST:PORT,HOST:PORT…`.
     #[arg(long, value_name = "TARGET")]
     pub target: String,

@@ -7,10 +7,10 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Transport {
     /// Each by a call of its own: what every TinyKv server understands.
-    #[default]
     Unary,
     /// Many on a stream ([`crate::StreamRpc`]): several times as many a second, and less waiting under load. A store
     /// that knows no streams is asked by calls.
+    #[default]
     Stream,
 }
 
@@ -84,7 +84,7 @@ pub struct Options {
     /// Most bytes of these keys. Default 4 KiB.
     pub async_commit_key_bytes_max: usize,
     /// How requests reach the stores; [`crate::Client::new`] is given it and does not look here. Default
-    /// [`Transport::Unary`].
+    /// [`Transport::Stream`].
     pub transport: Transport,
     /// Who is asked to read keys and ranges. Default [`ReadFrom::Leader`].
     pub read_from: ReadFrom,

@@ -41,11 +41,11 @@ pub trait Target: Send + Sync {
 /// If the name means nothing, or its configuration cannot be read.
 pub fn connect(name: &str, connections: usize) -> Result<Box<dyn Target>> {
     match name.split_once(':') {
-        Some(("nokv", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections, Transport::Unary)?)),
-        Some(("nokv-stream", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections, Transport::Stream)?)),
+        Some(("nokv", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections, Transport::Stream)?)),
+        Some(("nokv-unary", config)) => Ok(Box::new(nokv::Nokv::connect(config, connections, Transport::Unary)?)),
         Some(("etcd", addresses)) => Ok(Box::new(etcd::Etcd::connect(addresses, connections)?)),
         _ => Err(BenchError::Setting(format!(
-            "target {name:?} is neither nokv:CONFIG.json, nokv:HOST:PORT, the same with nokv-stream:, nor \
+            "target {name:?} is neither nokv:CONFIG.json, nokv:HOST:PORT, the same with nokv-unary:, nor \
              etcd:HOST:PORT,HOST:PORT"
         ))),
     }

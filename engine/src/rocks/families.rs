@@ -12,6 +12,10 @@ use crate::Cf;
 /// Write buffers of one column family, the one being filled included; beyond it, writes wait for the flush.
 const WRITE_BUFFERS_MAX: i32 = 4;
 
+/// Locks go as soon as they come, but both stay in the write buffer until it is flushed, which leaves next to nothing
+/// of them. So a small one costs little, and who looks for a lock, or adds one, has a short way.
+const LOCK_BUFFER_BYTES_MAX: usize = 2 << 20;
+
 /// A table in which so many of so many keys in a row, or this share of all, are deletions, is compacted by itself: they
 /// are in the way of every scan, and what they delete takes space.
 const DELETIONS_WINDOW: usize = 4_096;
@@ -53,7 +57,10 @@ pub(super) fn descriptors(options: &RocksOptions, cache: &Cache) -> Vec<ColumnFa
 /// The options of one column family; blocks go to `cache`.
 pub(super) fn family_options(cf: Cf, options: &RocksOptions, cache: &Cache) -> Options {
     let mut family = Options::default();
-    family.set_write_buffer_size(options.write_buffer_bytes);
+    family.set_write_buffer_size(match cf {
+        Cf::Lock => options.write_buffer_bytes.min(LOCK_BUFFER_BYTES_MAX),
+        _ => options.write_buffer_bytes,
+    });
     family.set_max_write_buffer_number(WRITE_BUFFERS_MAX);
     family.set_level_compaction_dynamic_level_bytes(true);
     set_compression(cf, &mut family);

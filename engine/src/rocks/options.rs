@@ -7,7 +7,9 @@ pub struct RocksOptions {
     /// Cache of uncompressed blocks, shared by all column families, indexes and filters included, in bytes.
     /// With the write buffers, nearly all memory that the engine takes. Default 256 MiB.
     pub block_cache_bytes: usize,
-    /// Size at which a column family's write buffer is flushed, in bytes; each has at most four. Default 32 MiB.
+    /// Size at which a column family's write buffer is flushed, in bytes; each has at most four. The larger it is, the
+    /// fewer bytes are written again by compaction, and the more of each insert's way through it misses the processor's
+    /// caches. That of [`Cf::Lock`](crate::Cf::Lock) is at most 2 MiB. Default 16 MiB.
     pub write_buffer_bytes: usize,
     /// Bound on the write buffers of all column families together, in bytes. Default 192 MiB.
     pub write_buffers_total_bytes: usize,
@@ -54,7 +56,7 @@ impl Default for RocksOptions {
     fn default() -> Self {
         Self {
             block_cache_bytes: 256 * MIB,
-            write_buffer_bytes: 32 * MIB,
+            write_buffer_bytes: 16 * MIB,
             write_buffers_total_bytes: 192 * MIB,
             wal_bytes_max: 256 * MIB as u64,
             blob_value_bytes_min: 16 * KIB as u64,

@@ -59,7 +59,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     block_cache_mib: u32,
     /// RocksDB's write buffer for each column family; there may be four of each
-    #[arg(long, value_name = "MIB", default_value_t = 32)]
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
     write_buffer_mib: u32,
     /// Values from this size on live in blob files, out of compaction's way; 0 = none do
     #[arg(long, value_name = "KIB", default_value_t = 16)]

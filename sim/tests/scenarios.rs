@@ -115,3 +115,16 @@ fn nobody_counts_by_a_membership_of_long_ago() {
 fn who_stays_needs_no_vote_of_who_was_removed() {
     passes(11_699, scenario("everything_merges"), 20);
 }
+
+/// A raw write that every leader had refused was done by a copy of the request that came seconds late: nothing guards
+/// raw writes against copies, and no connection makes any.
+#[test]
+fn what_was_refused_does_not_come_by_a_copy_of_the_request() {
+    passes(25152, scenario("many_clients_unreliable_partitions"), 20);
+}
+
+/// A member was removed, and had helped to commit the entry behind its removal: it went with it, as it may.
+#[test]
+fn who_is_removed_may_go_with_what_it_helped_to_commit() {
+    passes(32194, scenario("members_unreliable_crashes"), 20);
+}

@@ -1,8 +1,10 @@
 //! What is committed is on a quorum's disks: a power failure everywhere at this very moment would not lose it. Looked
 //! at before anything committed is applied, hence before anybody is told. A store that was lost counts with what its
 //! disk held: nobody may be lost so that an entry falls short of a quorum. So does a replica that was removed behind
-//! the entry: it may go as soon as its removal is committed. A region that was merged has its entries in the target's
-//! log or on every member, which was looked at when the target's entry was applied.
+//! the entry, or by the last change before it: it may go as soon as its removal is committed, and what came right
+//! behind that was committed by those who were members until then. Who elects a leader afterwards met them. A region
+//! that was merged has its entries in the target's log or on every member, which was looked at when the target's entry
+//! was applied.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +25,8 @@ pub fn check(world: &World, node: &Node, region: RegionId, index: u64) -> Result
     if world.atlas.merged_into(region).is_some() {
         return Ok(());
     }
-    let held = |slot: &&Slot| holds(slot, region, index, &entry.encoded) || gone_with(world, slot, region, index);
+    let change = world.atlas.last_change(region, index);
+    let held = |slot: &&Slot| holds(slot, region, index, &entry.encoded) || gone_since(world, slot, region, change);
     let holders = world.all_slots().iter().filter(held);
     let holders: BTreeSet<StoreId> = holders.map(|slot| slot.store).collect();
     if world.atlas.memberships(region, index).iter().any(|membership| is_quorum(membership, &holders)) {
@@ -36,7 +39,7 @@ pub fn check(world: &World, node: &Node, region: RegionId, index: u64) -> Result
 }
 
 /// Whether the store's replica was removed by this entry or a later one, and is gone.
-fn gone_with(world: &World, slot: &Slot, region: RegionId, index: u64) -> bool {
+fn gone_since(world: &World, slot: &Slot, region: RegionId, index: u64) -> bool {
     let Ok(record) = RegionRecord::load(&slot.durable_data().view(), region) else { return false };
     let is_gone = matches!(record.liveness, Liveness::Leaving | Liveness::Tombstone);
     let removed_at = record.region.peer_on(slot.store).and_then(|peer| world.atlas.removed_at(PeerId(peer.id)));

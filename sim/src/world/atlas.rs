@@ -144,6 +144,14 @@ impl Atlas {
         known.memberships.iter().skip(last_before.saturating_sub(1)).map(|(_, region)| region.clone()).collect()
     }
 
+    /// The last entry up to the one at `index` that changed the region's members or range.
+    pub fn last_change(&self, region: RegionId, index: u64) -> u64 {
+        let state = self.state.lock();
+        let known = state.regions.get(&region);
+        let changes = known.into_iter().flat_map(|known| known.memberships.iter());
+        changes.map(|(from, _)| *from).filter(|from| *from <= index).max().unwrap_or(index)
+    }
+
     /// Replicas are about to apply `entries` of a region. Those that are new are followed here.
     ///
     /// # Errors

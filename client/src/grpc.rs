@@ -118,6 +118,9 @@ impl Pool {
     }
 }
 
+/// How the words of a status begin that is not the server's, but made of an HTTP/2 error.
+const HTTP2_ERROR: &str = "h2 protocol error";
+
 /// What a gRPC status means for the request.
 pub(crate) fn classify(status: &Status) -> RpcError {
     let message = status.message().to_owned();
@@ -127,6 +130,8 @@ pub(crate) fn classify(status: &Status) -> RpcError {
     match status.code() {
         Code::Unimplemented => RpcError::Unimplemented(message),
         Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated => RpcError::Refused(message),
+        // A server that ends a connection because too much was asked of it says nothing of this request's size.
+        Code::ResourceExhausted if message.starts_with(HTTP2_ERROR) => RpcError::Disconnected(message),
         Code::OutOfRange | Code::ResourceExhausted => RpcError::TooLarge(message),
         // A status with a source was made here, of a connection that broke; one without came from the store.
         Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if status.source().is_some() => {
@@ -274,5 +279,18 @@ forward! {
             else tiny_status;
         check_secondary_locks, kv_check_secondary_locks:
             kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse, else unserved;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_is_cut_off_is_no_message_that_is_too_large() {
+        let cut_off = Status::resource_exhausted("h2 protocol error: error reading a body from connection");
+        assert_eq!(classify(&cut_off), RpcError::Disconnected(cut_off.message().to_owned()));
+        let large = Status::resource_exhausted("decoded message length too large");
+        assert_eq!(classify(&large), RpcError::TooLarge(large.message().to_owned()));
     }
 }

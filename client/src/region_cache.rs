@@ -21,14 +21,14 @@ pub(crate) struct CachedRegion {
     leader: Option<usize>,
     /// The peer to try next while no leader is known.
     next: usize,
-    /// Peers in a row that did not know the region.
-    not_found: usize,
+    /// Peers in a row that did not answer, or did not know the region.
+    in_vain: usize,
 }
 
 impl CachedRegion {
     pub(crate) fn new(located: Located) -> Self {
         let leader = located.leader.and_then(|leader| position(&located.region, &leader));
-        CachedRegion { region: Arc::new(located.region), leader, next: 0, not_found: 0 }
+        CachedRegion { region: Arc::new(located.region), leader, next: 0, in_vain: 0 }
     }
 
     /// As a directory tells it.
@@ -156,7 +156,7 @@ impl RegionCache {
     pub(crate) fn succeeded(&mut self, region: &metapb::Region, peer: &metapb::Peer) {
         if let Some(known) = self.entry(region) {
             known.leader = position(&known.region, peer);
-            known.not_found = 0;
+            known.in_vain = 0;
         }
     }
 
@@ -171,7 +171,7 @@ impl RegionCache {
         if known.leader == asked {
             known.leader = None;
         }
-        known.not_found = if failure == PeerFailure::Unknown { known.not_found + 1 } else { 0 };
+        known.in_vain = if matches!(failure, PeerFailure::NotLeader(_)) { 0 } else { known.in_vain + 1 };
         if let PeerFailure::NotLeader(Some(leader)) = failure {
             known.leader = position(&known.region, &leader).or_else(|| {
                 // No member by our knowledge, which is old then: that leader will tell us more.
@@ -179,7 +179,8 @@ impl RegionCache {
                 region.peers.push(leader);
                 region.peers.len().checked_sub(1)
             });
-        } else if known.not_found >= peers {
+        } else if known.in_vain >= peers {
+            // It may have moved away from all of them, whose stores are gone since: the directory knows.
             self.forget(region);
         }
     }
@@ -327,12 +328,19 @@ mod tests {
         let one = region(1, "", "", 1);
         insert(&mut cache, one.clone());
         let mut tried = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..3 {
             let store = first(&cache, b"k");
             tried.push(store);
             cache.failed(&one, &peer(1, store), PeerFailure::Silent);
         }
-        assert_eq!(tried, [1, 2, 3, 1]);
+        assert_eq!(tried, [1, 2, 3]);
+        assert!(cache.find(b"k").is_none(), "where it is now, none of them can say");
+        insert(&mut cache, one.clone());
+        for store in [1, 2, 3, 1, 2] {
+            assert_eq!(first(&cache, b"k"), store);
+            cache.failed(&one, &peer(1, store), PeerFailure::NotLeader(None));
+        }
+        assert!(cache.find(b"k").is_some(), "who says that another leads knows the region");
         cache.failed(&one, &peer(1, 1), PeerFailure::NotLeader(Some(peer(1, 3))));
         assert_eq!(first(&cache, b"k"), 3);
         cache.succeeded(&one, &peer(1, 3));

@@ -210,6 +210,12 @@ impl Script {
                 self.cluster().node(store).flips_images = to == 1;
                 Ok(String::new())
             }
+            "late-reports" => {
+                let reports = self.cluster().node(store).late_reports.take().unwrap_or_default();
+                self.cluster().node(store).late_reports = (to == 1).then(Vec::new);
+                self.cluster().node(store).report(reports)?;
+                Ok(String::new())
+            }
             "imports" => Ok(format!("{:?}\n", self.cluster().node(store).engine.imports()?)),
             "records" => self.records(store, region),
             "log-on-disk" => Ok(match self.cluster().bounds_on_disk(store, region) {

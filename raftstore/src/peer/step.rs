@@ -4,6 +4,7 @@
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::PeerId;
 use protobuf::Message as _;
+use raft::ProgressState;
 use raft::eraftpb::{Message, MessageType};
 
 use super::Peer;
@@ -43,7 +44,24 @@ impl Peer {
             self.stir();
         }
         self.meet(envelope);
-        self.step_raft(message)
+        let accepted =
+            (message.get_msg_type() == MessageType::MsgAppendResponse && !message.reject).then_some(message.from);
+        self.step_raft(message)?;
+        accepted.into_iter().for_each(|peer| self.feed_from_log(peer));
+        Ok(())
+    }
+
+    /// A peer that has all, and said so while its image was still held to be under way, is probed by raft until there
+    /// is something new to send it: in an idle region that takes for ever, and until then it may neither vote nor lead.
+    fn feed_from_log(&mut self, peer: u64) {
+        let last_index = self.raw.raft.raft_log.last_index();
+        if !self.leads() {
+            return;
+        }
+        let progress = self.raw.raft.mut_prs().get_mut(peer);
+        if let Some(progress) = progress.filter(|it| it.state == ProgressState::Probe && it.matched == last_index) {
+            progress.become_replicate();
+        }
     }
 
     pub(super) fn step_raft(&mut self, message: Message) -> Result<(), StoreError> {

@@ -28,6 +28,8 @@ pub struct Node {
     pub held: bool,
     /// Every image that it sends has a bit flipped in its first chunk.
     pub flips_images: bool,
+    /// That images were sent is told late: when this is `None` again.
+    pub late_reports: Option<Vec<StoreMessage>>,
     /// Images that it began to send.
     pub images_begun: usize,
     pub handle: Raftstore<MemoryEngine>,
@@ -59,6 +61,7 @@ impl Node {
             store,
             held: false,
             flips_images: false,
+            late_reports: None,
             images_begun: 0,
             handle: opened.handle,
             parts,
@@ -92,6 +95,10 @@ impl Node {
         let now = self.now();
         self.parts.store.tick(now);
         while let Some(message) = self.parts.receiver.try_next() {
+            if let (StoreMessage::ImageSent { .. }, Some(late)) = (&message, &mut self.late_reports) {
+                late.push(message);
+                continue;
+            }
             self.parts.store.handle(message, now)?;
         }
         Ok(())

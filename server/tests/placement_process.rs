@@ -9,12 +9,16 @@ mod process;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use nokv_proto::metapb::{Region, Store};
 use nokv_proto::pdpb::pd_client::PdClient;
 use nokv_proto::pdpb::*;
 use nokv_proto::schedulerpb::scheduler_client::SchedulerClient;
+use nokv_server::node::NodeOptions;
+use nokv_transport::StoreId;
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
@@ -182,6 +186,139 @@ async fn stores_join_by_one_flag_and_get_replicas() {
     let taken = PutStoreRequest { store: Some(Store { id: 9, ..second.clone() }), ..Default::default() };
     let refused = first.pd().await.put_store(taken).await.unwrap().into_inner().header.unwrap().error.unwrap();
     assert!(refused.message.contains("store 2 is at"), "{}", refused.message);
+}
+
+/// A bound as regions have it.
+fn bound(key: &str) -> Bytes {
+    nokv_percolator::Key::encode(key.as_bytes()).into_encoded()
+}
+
+async fn split(pd: &mut PdClient<Channel>, keys: &[&str]) -> SplitRegionsResponse {
+    let split_keys = keys.iter().map(|key| bound(key)).collect();
+    pd.split_regions(SplitRegionsRequest { split_keys, ..Default::default() }).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn regions_are_cut_where_asked_and_found_in_every_way() {
+    let folder = TempDir::new().unwrap();
+    let node = Node::start(folder.path(), 1, &["--addr", "127.0.0.1:0"]);
+    let cluster_id = members(&node).await.header.unwrap().cluster_id;
+    let first = region_of(&node, b"").await.region.unwrap().id;
+    let mut pd = node.pd().await;
+    let done = split(&mut pd, &["d", "m", "t"]).await;
+    assert_eq!((done.finished_percentage, done.regions_id.len()), (100, 3));
+    // What is cut already is cut.
+    assert_eq!(split(&mut pd, &["m"]).await.regions_id, [done.regions_id[1]]);
+    let nothing = pd.split_regions(SplitRegionsRequest::default()).await;
+    assert_eq!(nothing.unwrap_err().code(), tonic::Code::InvalidArgument);
+
+    // Many questions on one stream; each answer has an entry for each key, and describes each region once.
+    let keys = [bound("a"), bound("e"), bound("d"), bound("zz")];
+    let question = QueryRegionRequest {
+        header: header(cluster_id),
+        keys: keys.to_vec(),
+        prev_keys: vec![bound("e"), bound("a")],
+        ids: vec![done.regions_id[1], 999_999],
+        ..QueryRegionRequest::default()
+    };
+    let answers = pd.query_region(tokio_stream::iter([question.clone(), QueryRegionRequest::default(), question]));
+    let mut answers = answers.await.unwrap().into_inner();
+    let [d, m, t] = [0, 1, 2].map(|at| done.regions_id[at]);
+    for at in 0..3 {
+        let answer = answers.message().await.unwrap().expect("one answer for each question");
+        assert_eq!(answer.header.unwrap().cluster_id, cluster_id);
+        if at == 1 {
+            assert!(answer.key_id_map.is_empty() && answer.regions_by_id.is_empty());
+            continue;
+        }
+        assert_eq!(answer.key_id_map, [first, d, d, t]);
+        assert_eq!(answer.prev_key_id_map, [first, 0], "before the first region there is none");
+        let mut told: Vec<u64> = answer.regions_by_id.keys().copied().collect();
+        told.sort_unstable();
+        let mut known = vec![first, d, m, t];
+        known.sort_unstable();
+        assert_eq!(told, known, "and nothing of a region that nobody knows");
+        assert!(answer.regions_by_id.iter().all(|(id, it)| it.region.as_ref().is_some_and(|region| region.id == *id)));
+    }
+
+    // Ranges: a region that two of them share is told once; with a limit it ends early.
+    let range = |start: &str, end: &str| {
+        let bound = |key: &str| if key.is_empty() { Bytes::new() } else { bound(key) };
+        KeyRange { start_key: bound(start), end_key: bound(end) }
+    };
+    let ask = BatchScanRegionsRequest {
+        header: header(cluster_id),
+        ranges: vec![range("a", "e"), range("e", "f"), range("u", "")],
+        contain_all_key_range: true,
+        ..BatchScanRegionsRequest::default()
+    };
+    let found = pd.batch_scan_regions(ask.clone()).await.unwrap().into_inner().regions;
+    let ids = |regions: &[nokv_proto::pdpb::Region]| -> Vec<u64> {
+        regions.iter().map(|it| it.region.as_ref().unwrap().id).collect()
+    };
+    assert_eq!(ids(&found), [first, d, t]);
+    let limited = BatchScanRegionsRequest { limit: 2, ..ask };
+    assert_eq!(ids(&pd.batch_scan_regions(limited).await.unwrap().into_inner().regions), [first, d]);
+}
+
+#[tokio::test]
+async fn regions_of_a_group_are_spread() {
+    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let one_replica = ["--addr", "127.0.0.1:0", "--min-free-percent", "0", "--replicas", "1", "--region-min-mib", "0"];
+    let first = Node::start(folders[0].path(), 1, &one_replica);
+    members(&first).await;
+    let _second = Node::start(folders[1].path(), 2, &["--addr", "127.0.0.1:0", "--join", &first.address]);
+    let pd = first.pd().await;
+    let split_keys = ["d", "h", "m", "t"].map(bound).to_vec();
+    let ask = || async {
+        let request = SplitAndScatterRegionsRequest { split_keys: split_keys.clone(), ..Default::default() };
+        Ok(pd.clone().split_and_scatter_regions(request).await?.into_inner())
+    };
+    let all = |it: &SplitAndScatterRegionsResponse| it.scatter_finished_percentage == 100;
+    let done = until("four regions to be spread", ask, all).await;
+    assert_eq!((done.split_finished_percentage, done.regions_id.len()), (100, 4));
+    let where_they_are = || async {
+        let mut stores = Vec::new();
+        for region_id in done.regions_id.clone() {
+            let request = GetRegionByIdRequest { region_id, ..Default::default() };
+            let region = pd.clone().get_region_by_id(request).await?.into_inner().region.unwrap_or_default();
+            stores.extend(region.peers.iter().map(|peer| peer.store_id));
+        }
+        stores.sort_unstable();
+        Ok(stores)
+    };
+    until("two on each store", where_they_are, |stores: &Vec<u64>| stores[..] == [1, 1, 2, 2]).await;
+    let request = ScatterRegionRequest { regions_id: vec![999_999], ..Default::default() };
+    let refused = pd.clone().scatter_region(request).await.unwrap().into_inner();
+    assert_eq!(refused.failed_regions_id, [999_999]);
+    assert_eq!(refused.header.unwrap().error.unwrap().r#type(), ErrorType::RegionNotFound);
+}
+
+#[tokio::test]
+async fn a_node_of_another_version_is_refused_and_nothing_changes() {
+    let folders = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let first = Node::start(folders[0].path(), 1, &["--addr", "127.0.0.1:0"]);
+    members(&first).await;
+    let newer = |version: &str| {
+        let mut options = NodeOptions::new(StoreId(0), folders[1].path(), "127.0.0.1:0");
+        (options.join, options.version) = (vec![first.address.clone()], version.to_owned());
+        nokv_server::node::Node::start(
+            options,
+            slog::Logger::root(slog::Discard, slog::o!()),
+            Arc::new(|why| panic!("{why}")),
+        )
+    };
+    let stores =
+        || async { first.pd().await.get_all_stores(GetAllStoresRequest::default()).await.unwrap().into_inner() };
+    let before = stores().await;
+    let said = newer("7.1.0").await.expect_err("it must not join").to_string();
+    assert!(said.contains("version 7.1.0 does not go with this cluster"), "{said}");
+    assert_eq!(stores().await.stores.len(), before.stores.len());
+    // Its directory was given nothing: with a version that fits, the same one joins as if it were new.
+    let node = newer("0.99.3").await.expect("it joins");
+    let told = stores().await.stores;
+    assert_eq!(told.iter().find(|store| store.id == node.store().0).unwrap().version, "0.99.3");
+    node.stop().await;
 }
 
 /// Addresses that were free a moment ago: nodes that name each other cannot take any port.

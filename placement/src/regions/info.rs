@@ -1,12 +1,14 @@
 //! What is known of one region: its description, which is kept for good, and what its leader told last, which is not.
 //! Rates are of the leader's last interval, so that they neither grow with time nor depend on who asks when.
 
-use std::sync::Arc;
+use std::ops::Deref;
 
 use bytes::Bytes;
 use nokv_proto::metapb::{Peer, PeerRole, Region};
 use nokv_proto::pdpb;
 use nokv_raftstore::{PeerId, RegionExt as _, RegionId, StoreId};
+
+use super::Report;
 
 /// What a region's requests move, a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,46 +35,30 @@ pub struct DownPeer {
     pub seconds: u64,
 }
 
-/// One region.
+/// One region: what its leader told last, or its bare description until one has.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RegionInfo {
-    /// Its range, epoch and members.
-    pub region: Arc<Region>,
-    /// Its leader; `None` until one has reported.
-    pub leader: Option<Peer>,
-    /// The leader's term; 0 if it is not told.
-    pub term: u64,
-    /// Members that have not caught up.
-    pub pending: Vec<PeerId>,
-    /// Members from which nothing is heard.
-    pub down: Vec<DownPeer>,
-    /// Its data, in bytes.
-    pub size_bytes: u64,
-    /// Its keys, about.
-    pub keys: u64,
-    /// What its requests move.
-    pub flow: Flow,
+    /// Its description, which is kept for good, and how it is, which is not.
+    pub told: Report,
     /// When its leader was heard of last, in milliseconds of placement's clock; 0 = never.
     pub heard_ms: u64,
     /// When its range became what it is, in milliseconds; 0 = before this leader began.
     pub range_ms: u64,
 }
 
+/// What was told is read as if it were the region's own.
+impl Deref for RegionInfo {
+    type Target = Report;
+
+    fn deref(&self) -> &Report {
+        &self.told
+    }
+}
+
 impl RegionInfo {
     /// A region of which nothing is known but its description.
     pub fn new(region: Region) -> Self {
-        Self {
-            region: Arc::new(region),
-            leader: None,
-            term: 0,
-            pending: Vec::new(),
-            down: Vec::new(),
-            size_bytes: 0,
-            keys: 0,
-            flow: Flow::default(),
-            heard_ms: 0,
-            range_ms: 0,
-        }
+        Self { told: Report { region: region.into(), ..Report::default() }, heard_ms: 0, range_ms: 0 }
     }
 
     /// Its id.

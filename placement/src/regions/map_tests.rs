@@ -1,6 +1,8 @@
 //! Random reports against the map's invariants, and against a naive map of single keys.
 //! Keys are one letter, so that every region is a set of letters.
 
+use std::sync::Arc;
+
 use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use proptest::prelude::*;
 
@@ -20,14 +22,14 @@ fn reports() -> impl Strategy<Value = Report> {
             let peers: Vec<Peer> = (0..3).map(peer).collect();
             Report {
                 leader: peers.get(usize::try_from(size % 4).unwrap()).copied(),
-                region: Region {
+                region: Arc::new(Region {
                     id,
                     start_key: key(start),
                     end_key: key(end),
                     region_epoch: Some(RegionEpoch { conf_ver, version }),
                     peers,
                     ..Region::default()
-                },
+                }),
                 term,
                 size_bytes: size << 20,
                 flow: Flow { write_bytes: size, read_bytes: size * 2 },
@@ -71,7 +73,7 @@ proptest! {
             match map.take_in(report.clone(), 5) {
                 Ok(taken) => {
                     let known = map.get(RegionId(report.region.id)).expect("it was taken in");
-                    prop_assert_eq!(&*known.region, &report.region);
+                    prop_assert_eq!(&known.region, &report.region);
                     prop_assert!(overlapped.iter().all(|info| version(&info.region) <= version(&report.region)));
                     let mut gone: Vec<RegionId> = overlapped.iter().map(|info| info.id()).collect();
                     gone.retain(|id| id.0 != report.region.id);

@@ -16,8 +16,8 @@ use super::{DownPeer, Flow, RegionInfo, RegionMap};
 /// What a region's leader tells. The default but for `region` and `leader` tells of an idle, healthy region.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// The region as its leader has applied it.
-    pub region: Region,
+    /// The region as its leader has applied it: range, epoch and members.
+    pub region: Arc<Region>,
     /// Who tells; `None` for a region that is made known without a leader.
     pub leader: Option<Peer>,
     /// The leader's term; 0 = not told.
@@ -74,31 +74,19 @@ impl RegionMap {
             }
         }
         let range_ms = known.filter(|_| same_range).map_or(now_ms, |known| known.range_ms);
-        let description = known.is_none_or(|known| *known.region != report.region);
+        let description = known.is_none_or(|known| known.region != report.region);
         let leader = known.is_none_or(|known| known.leader != report.leader);
         // A description that did not change is shared with whoever holds it, not copied.
-        let region = match known {
-            Some(known) if !description => known.region.clone(),
-            _ => Arc::new(report.region),
-        };
+        let mut told = report;
+        if let Some(known) = known.filter(|_| !description) {
+            told.region = known.region.clone();
+        }
         let removed: Vec<RegionId> = overlapping.into_iter().filter(|other| *other != id).collect();
         removed.iter().for_each(|other| {
             self.remove(*other);
         });
         self.remove(id);
-        let info = RegionInfo {
-            region,
-            leader: report.leader,
-            term: report.term,
-            pending: report.pending,
-            down: report.down,
-            size_bytes: report.size_bytes,
-            keys: report.keys,
-            flow: report.flow,
-            heard_ms: now_ms,
-            range_ms,
-        };
-        self.insert(id, info);
+        self.insert(id, RegionInfo { told, heard_ms: now_ms, range_ms });
         Ok(TakenIn { description, leader, removed })
     }
 

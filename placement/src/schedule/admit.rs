@@ -48,6 +48,7 @@ impl Scheduler {
             began_ms,
             until_ms,
             new_peers,
+            cuts: plan.cuts,
         };
         if let Some(partner) = partner {
             let taking = Operator {

@@ -7,12 +7,14 @@
 //!                      ├─ merge.rs       ├─▶ Plan ──▶ admit.rs ──▶ Operator ──▶ heartbeat.rs ──▶ Order
 //!                      ├─ balance.rs     │                 (limits, ids)         (each heartbeat: done? next step)
 //!                      ├─ leaders.rs     │
-//!                      └─ hot.rs ────────┘
+//!                      └─ hot.rs ────────┤
+//!   somebody asks ──▶ asked.rs ──────────┘
 //! ```
 //!
 //! * `stores.rs`: how stores are, by their heartbeats. `influence.rs`: what is under way, as if it were done.
 //! * `place.rs`: which store a peer should go to. `plan.rs`, `step.rs`, `operator.rs`: from a decision to its steps.
 //! * `replicas.rs`, `merge.rs`, `balance.rs`, `leaders.rs`, `hot.rs`: the decisions, each with its reason.
+//! * `asked.rs`: what somebody asks for: regions are cut at keys, or spread.
 //! * `admit.rs`: limits. `tick.rs`: who is looked at when. `heartbeat.rs`: an operator goes on, ends or is given up.
 //!
 //! What keeps it from ping-pong: what is under way counts as done; balance moves only from above the mean to below it,
@@ -20,6 +22,7 @@
 //! was silent for a moment loses nothing.
 
 mod admit;
+mod asked;
 mod balance;
 mod heartbeat;
 mod hot;
@@ -39,11 +42,13 @@ use std::sync::Arc;
 
 use nokv_raftstore::{PeerId, RegionId, StoreId};
 
+pub use asked::Unwilling;
 pub use operator::{Ended, Kind, Operator, Outcome};
 pub use step::{Order, OrderStep, Step};
 pub use stores::{Condition, StoreReport};
 pub use tick::Tick;
 
+use asked::Groups;
 use influence::Influence;
 use stores::Heartbeats;
 
@@ -67,6 +72,8 @@ pub struct Scheduler {
     hot: BTreeMap<RegionId, u32>,
     /// Stores to which a hot region came, and which get no other until then.
     hot_resting: BTreeMap<StoreId, u64>,
+    /// Regions that were spread as somebody asked.
+    groups: Groups,
     ended: VecDeque<Ended>,
     counts: BTreeMap<(Kind, Outcome), u64>,
     /// Where the patrol is.
@@ -85,6 +92,7 @@ impl Scheduler {
             left: BTreeMap::new(),
             hot: BTreeMap::new(),
             hot_resting: BTreeMap::new(),
+            groups: Groups::default(),
             ended: VecDeque::new(),
             counts: BTreeMap::new(),
             patrol: RegionId(0),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bytes::Bytes;
 use nokv_proto::metapb::RegionEpoch;
 use nokv_raftstore::{PeerId, RegionExt as _, RegionId, StoreId};
 
@@ -25,8 +26,10 @@ pub enum Kind {
     Hot,
     /// A region is small.
     Merge,
-    /// Somebody asked for it.
-    Manual,
+    /// Somebody asked that regions be spread.
+    Scatter,
+    /// Somebody asked that a region be cut.
+    Cut,
 }
 
 /// How an operator ended.
@@ -60,6 +63,7 @@ pub struct Operator {
     /// When it is given up, in milliseconds.
     pub until_ms: u64,
     pub(super) new_peers: BTreeMap<StoreId, PeerId>,
+    pub(super) cuts: Vec<Bytes>,
 }
 
 /// An operator that is no more.
@@ -128,7 +132,8 @@ impl fmt::Display for Kind {
             Kind::Leader => "leader",
             Kind::Hot => "hot",
             Kind::Merge => "merge",
-            Kind::Manual => "manual",
+            Kind::Scatter => "scatter",
+            Kind::Cut => "cut",
         })
     }
 }

@@ -1,6 +1,7 @@
 //! A decision, before it is admitted: for which regions, why, and by which steps.
 //! Whatever is moved, the replacement votes before the one that goes is removed, and a leader hands over first.
 
+use bytes::Bytes;
 use nokv_raftstore::{RegionId, StoreId};
 
 use super::{Kind, Step};
@@ -15,11 +16,13 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// A region that has to hold still meanwhile.
     pub(super) partner: Option<RegionId>,
+    /// Where it is cut, if it is; none = in half.
+    pub(super) cuts: Vec<Bytes>,
 }
 
 impl Plan {
     pub(super) fn new(kind: Kind, reason: impl Into<String>, info: &RegionInfo, steps: Vec<Step>) -> Self {
-        Self { kind, reason: reason.into(), region: info.id(), steps, partner: None }
+        Self { kind, reason: reason.into(), region: info.id(), steps, partner: None, cuts: Vec::new() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A step of an operator: what is to be done, how one sees that it is done, and the order for it.
 //! Steps name stores and not peers: a region has one peer on a store, and new peers get their ids at admission.
 
+use bytes::Bytes;
 use nokv_proto::metapb::{Peer, PeerRole, Region, RegionEpoch};
 use nokv_raftstore::{PeerId, RegionExt as _, RegionId, StoreId};
 
@@ -50,8 +51,8 @@ pub enum OrderStep {
     Remove(Peer),
     /// Give it the leadership.
     Transfer(Peer),
-    /// Split the region where its load or its data halves.
-    Split,
+    /// Split the region at these keys; none = where its data halves.
+    Split(Vec<Bytes>),
     /// Merge the region into this neighbour.
     MergeInto(Region),
 }
@@ -104,7 +105,7 @@ impl Step {
             }
             Step::Transfer(store) => peer_on(store).map(OrderStep::Transfer),
             Step::Remove(store) => peer_on(store).map(OrderStep::Remove),
-            Step::Split => Some(OrderStep::Split),
+            Step::Split => Some(OrderStep::Split(operator.cuts.clone())),
             Step::MergeInto(target) => Some(OrderStep::MergeInto(Region::clone(&map.get(target)?.region))),
             Step::TakeIn(_) => None,
         }

@@ -103,6 +103,11 @@ impl Scheduler {
         self.heartbeats.condition(state, store, now_ms)
     }
 
+    /// For how long a store was not heard of, in milliseconds; at most since this leader began.
+    pub fn silent_ms(&self, store: StoreId, now_ms: u64) -> u64 {
+        self.heartbeats.silent_ms(store, now_ms)
+    }
+
     /// What a store said last, and for how long it has been silent, in milliseconds; `None` if it never was heard of.
     pub fn last_word(&self, store: StoreId, now_ms: u64) -> Option<(StoreReport, u64)> {
         let (at_ms, report) = self.heartbeats.heard.get(&store)?;

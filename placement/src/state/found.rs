@@ -53,7 +53,7 @@ impl State {
             after.reserve_id(taken, &mut writes)?;
         }
         let first = region.region_id();
-        after.report(Report { region, ..Report::default() }, 0, &mut writes)?;
+        after.report(Report { region: region.into(), ..Report::default() }, 0, &mut writes)?;
         Records(&mut writes).cluster(&after.cluster);
         batch.append(&writes);
         *self = after;

@@ -68,7 +68,7 @@ impl State {
             }
             Kind::Region => {
                 let region = Region::decode(value).ok()?;
-                self.regions.take_in(Report { region, ..Report::default() }, 0).ok()?;
+                self.regions.take_in(Report { region: region.into(), ..Report::default() }, 0).ok()?;
             }
             Kind::SafePoint => self.safe_point = number(value)?,
             Kind::Holder => insert(&mut self.holders, rest, HolderRecord::decode(value).ok()?)?,

@@ -28,6 +28,8 @@ impl World {
             "beat" => self.beat(arguments),
             "tick" => self.tick(arguments),
             "work" => self.work(arguments),
+            "scatter" => self.scatter(arguments),
+            "cut" => self.cut(arguments),
             "operators" => Ok(self.scheduler.operators().map(|it| format!("{it}\n")).collect()),
             "ended" => Ok(self.ended()),
             "loads" => Ok(self.loads()),
@@ -79,7 +81,7 @@ impl World {
                 peers,
                 ..Region::default()
             };
-            let report = Report { region, leader, size_bytes: size * MIB, ..Report::default() };
+            let report = Report { region: region.into(), leader, size_bytes: size * MIB, ..Report::default() };
             self.quietly(Command::Report(Box::new(report)))?;
         }
         Ok(String::new())
@@ -185,6 +187,36 @@ impl World {
         Ok(text)
     }
 
+    /// Somebody asks that regions be spread: `scatter GROUP ID…`.
+    fn scatter(&mut self, arguments: &mut Arguments) -> Output {
+        let group: String = arguments.word()?;
+        let next = &mut self.next_peer;
+        let mut text = String::new();
+        for id in arguments.list("regions") {
+            let id = RegionId(id.parse()?);
+            let asked = self.scheduler.scatter(&self.state, id, &group, self.now_ms, &mut || {
+                *next = (*next).max(NEW_PEERS_FROM) + 1;
+                Some(PeerId(*next))
+            });
+            match (asked, self.scheduler.operator(id)) {
+                (Err(why), _) => writeln!(text, "region {id}: {why}")?,
+                (Ok(()), Some(operator)) => writeln!(text, "{operator}")?,
+                (Ok(()), None) => writeln!(text, "region {id} is where it should be")?,
+            }
+        }
+        Ok(text)
+    }
+
+    /// Somebody asks that a region be cut: `cut ID keys=…`.
+    fn cut(&mut self, arguments: &mut Arguments) -> Output {
+        let id = RegionId(arguments.word()?);
+        let keys = arguments.list("keys").into_iter().map(|key| key.into_bytes().into()).collect();
+        Ok(match self.scheduler.cut(&self.state, id, keys, self.now_ms) {
+            Ok(()) => self.scheduler.operator(id).map(|it| format!("{it}\n")).unwrap_or_default(),
+            Err(why) => format!("region {id}: {why}\n"),
+        })
+    }
+
     /// Ticks and carries out every order at once, up to `rounds` times or until a tick decides nothing.
     fn work(&mut self, arguments: &mut Arguments) -> Output {
         let rounds: u64 = arguments.number("rounds")?;
@@ -220,7 +252,7 @@ impl World {
             }
             OrderStep::Remove(peer) => region.peers.retain(|it| it.id != peer.id),
             OrderStep::Transfer(peer) => leader = Some(*peer),
-            OrderStep::Split => return Ok(false),
+            OrderStep::Split(_) => return Ok(false),
             OrderStep::MergeInto(target) => {
                 let mut merged = target.clone();
                 merged.start_key = merged.start_key.min(region.start_key.clone());
@@ -238,14 +270,7 @@ impl World {
             region.region_epoch.as_mut().unwrap().conf_ver += 1;
         }
         let id = RegionId(region.id);
-        let report = Report {
-            region,
-            leader,
-            size_bytes: info.size_bytes,
-            keys: info.keys,
-            flow: info.flow,
-            ..Report::default()
-        };
+        let report = Report { region: region.into(), leader, pending: Vec::new(), down: Vec::new(), ..info.told };
         self.quietly(Command::Report(Box::new(report)))?;
         if !remains {
             self.hear(id);
@@ -286,7 +311,7 @@ fn kind_of(step: &OrderStep) -> &'static str {
         OrderStep::Promote(_) => "promote",
         OrderStep::Remove(_) => "remove",
         OrderStep::Transfer(_) => "transfer",
-        OrderStep::Split => "split",
+        OrderStep::Split(_) => "split",
         OrderStep::MergeInto(_) => "merge",
     }
 }
@@ -297,7 +322,7 @@ fn show_order(order: &Order) -> String {
         OrderStep::AddLearner(it) | OrderStep::Promote(it) | OrderStep::Remove(it) | OrderStep::Transfer(it) => {
             peer(it)
         }
-        OrderStep::Split => String::new(),
+        OrderStep::Split(keys) => keys.iter().map(|key| format!("{} ", key.escape_ascii())).collect(),
         OrderStep::MergeInto(region) => format!("region {}", region.id),
     };
     let text = format!("to {}: {} {what}", peer(&order.leader), kind_of(&order.step));

@@ -118,7 +118,13 @@ impl World {
             }
         };
         let size: u64 = arguments.number("size")?;
-        Ok(Report { region, leader, term: arguments.number("term")?, size_bytes: size * MIB, ..Report::default() })
+        Ok(Report {
+            region: region.into(),
+            leader,
+            term: arguments.number("term")?,
+            size_bytes: size * MIB,
+            ..Report::default()
+        })
     }
 
     fn restart(&mut self) -> Output {

@@ -1,6 +1,8 @@
 //! What leaders do on paper: they carry orders out, and when their store dies, another peer leads.
 //! A region whose leader's store is dead is led anew within a heartbeat, by any voter that lives.
 
+use std::sync::Arc;
+
 use nokv_placement::regions::Report;
 use nokv_placement::schedule::{Order, OrderStep};
 use nokv_proto::metapb::{PeerRole, Region, RegionEpoch};
@@ -12,7 +14,7 @@ impl World {
     pub fn carry_out(&mut self, order: &Order) {
         let Some(info) = self.state.regions().get(order.region) else { return };
         let mut report = Self::as_it_is(info);
-        let region = &mut report.region;
+        let region = Arc::make_mut(&mut report.region);
         let mut members_change = true;
         match &order.step {
             OrderStep::AddLearner(peer) => {
@@ -27,11 +29,11 @@ impl World {
                 report.leader = Some(*peer);
                 members_change = false;
             }
-            OrderStep::Split => return self.split(order.region),
+            OrderStep::Split(_) => return self.split(order.region),
             OrderStep::MergeInto(_) => panic!("merges are switched off here"),
         }
         if members_change {
-            let epoch = report.region.region_epoch.as_mut().unwrap();
+            let epoch = Arc::make_mut(&mut report.region).region_epoch.as_mut().unwrap();
             epoch.conf_ver += 1;
         }
         self.report(report);
@@ -50,14 +52,23 @@ impl World {
         let mut half = Report { size_bytes: whole.size_bytes / 2, keys: whole.keys / 2, ..whole.clone() };
         half.flow.write_bytes /= 2;
         half.flow.read_bytes /= 2;
-        let left =
-            Region { start_key: start, end_key: middle.clone().into(), region_epoch: epoch, ..whole.region.clone() };
-        let mut right = Region { id: self.fresh_id(), start_key: middle.into(), region_epoch: epoch, ..whole.region };
+        let left = Region {
+            start_key: start,
+            end_key: middle.clone().into(),
+            region_epoch: epoch,
+            ..Region::clone(&whole.region)
+        };
+        let mut right = Region {
+            id: self.fresh_id(),
+            start_key: middle.into(),
+            region_epoch: epoch,
+            ..Region::clone(&whole.region)
+        };
         right.peers.iter_mut().for_each(|peer| peer.id = self.fresh_id());
         let leader_store = whole.leader.unwrap().store_id;
         let leader = right.peers.iter().find(|peer| peer.store_id == leader_store).copied();
-        self.report(Report { region: left, ..half.clone() });
-        self.report(Report { region: right, leader, ..half });
+        self.report(Report { region: left.into(), ..half.clone() });
+        self.report(Report { region: right.into(), leader, ..half });
     }
 
     /// A store answers nothing any more.

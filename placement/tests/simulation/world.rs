@@ -97,7 +97,7 @@ impl World {
             let size_bytes = (4 + self.random.u64(0..12) * self.random.u64(1..12)) * MIB;
             let flow = Flow { write_bytes: self.random.u64(0..20_000), read_bytes: self.random.u64(0..20_000) };
             let leader = region.peers.first().copied();
-            self.report(Report { region, leader, size_bytes, keys: 100_000, flow, ..Report::default() });
+            self.report(Report { region: region.into(), leader, size_bytes, keys: 100_000, flow, ..Report::default() });
         }
     }
 
@@ -117,16 +117,7 @@ impl World {
 
     /// What a leader tells of a region in which nothing happened.
     pub fn as_it_is(info: &RegionInfo) -> Report {
-        Report {
-            region: Region::clone(&info.region),
-            leader: info.leader,
-            term: info.term,
-            pending: info.pending.clone(),
-            down: info.down.clone(),
-            size_bytes: info.size_bytes,
-            keys: info.keys,
-            flow: info.flow,
-        }
+        info.told.clone()
     }
 
     /// Ten seconds pass.

@@ -2,6 +2,7 @@
 //! They are answered from the leader's memory, which its regions' leaders keep new.
 
 use nokv_placement::regions::ScanBounds;
+use nokv_placement::schedule::Kind;
 use nokv_placement::state::{Command, Reply};
 use nokv_proto::pdpb::*;
 use nokv_raftstore::{RegionExt as _, RegionId};
@@ -146,7 +147,8 @@ impl Placement {
         Ok(GetOperatorResponse {
             header: Some(header(cluster_id)),
             region_id: region.0,
-            desc: operator.reason.into(),
+            // Clients that wait until a region is spread look for this very word.
+            desc: if operator.kind == Kind::Scatter { "scatter-region".into() } else { operator.reason.into() },
             status: status.into(),
             kind: operator.kind.to_string().into(),
         })
@@ -170,7 +172,7 @@ impl Placement {
 
     async fn take_in(&self, regions: impl Iterator<Item = nokv_proto::metapb::Region>) -> Result<(), Status> {
         for region in regions {
-            let report = nokv_placement::regions::Report { region, ..Default::default() };
+            let report = nokv_placement::regions::Report { region: region.into(), ..Default::default() };
             match self.decide(Command::Report(Box::new(report))).await {
                 // What is old is known better already.
                 Ok(_) | Err(PlacementError::Refused(_)) => {}

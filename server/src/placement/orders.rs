@@ -4,12 +4,12 @@
 use nokv_engine::Engine;
 use nokv_proto::eraftpb::ConfChangeType;
 use nokv_proto::metapb::RegionEpoch;
-use nokv_proto::pdpb::RegionHeartbeatResponse;
+use nokv_proto::pdpb::{RegionHeartbeatResponse, SplitRegion};
 use nokv_raftstore::{
     MemberChange, MembersRequest, MergeRequest, PeerId, RegionError, RegionExt as _, RegionId, StoreId,
 };
 
-use crate::admin::{AdminError, RegionAdmin};
+use crate::admin::{AdminError, RegionAdmin, SplitAt};
 use crate::auto_split::split_in_half;
 
 /// Carries out one order. `Ok(false)` = it is of a kind that this node does not carry out.
@@ -32,8 +32,13 @@ pub(super) async fn carry_out<E: Engine>(
         raftstore.merge(MergeRequest { source: region_id, source_epoch: epoch, target, target_epoch }).await?;
         return Ok(true);
     }
-    if order.split_region.is_some() {
-        split_in_half(admin, region_id, epoch).await?;
+    if let Some(SplitRegion { keys, .. }) = order.split_region {
+        if keys.is_empty() {
+            split_in_half(admin, region_id, epoch).await?;
+        } else {
+            let at = |start_key| SplitAt { start_key, ..SplitAt::default() };
+            admin.split(region_id, Some(epoch), keys.into_iter().map(at).collect()).await?;
+        }
         return Ok(true);
     }
     let Some((peer, kind)) = order.change_peer.and_then(|it| Some((it.peer?, it.change_type()))) else {

@@ -41,20 +41,13 @@ fn directory<T>(request: &Request<T>) -> u64 {
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// Hands the calls to a macro: those of both services, and those of PD alone, served and not.
-macro_rules! serve {
-    (
-        both { $($call:ident($question:ty) -> $answer:ty;)* }
-        pd { $($pd_call:ident($pd_question:ty) -> $pd_answer:ty;)* }
-        absent { $($absent:ident($absent_question:ty) -> $absent_answer:ty;)* }
-    ) => {
+/// One of the two services: the calls that both have, and what is its own.
+macro_rules! service {
+    ($trait:ident for $service:ident { $($call:ident($question:ty) -> $answer:ty;)* } $($own:tt)*) => {
         #[tonic::async_trait]
-        impl Pd for PdService {
+        impl $trait for $service {
             type TsoStream = Answers<TsoResponse>;
             type RegionHeartbeatStream = Answers<RegionHeartbeatResponse>;
-            type QueryRegionStream = Answers<QueryRegionResponse>;
-            type WatchGlobalConfigStream = Answers<WatchGlobalConfigResponse>;
-            type WatchGCSafePointV2Stream = Answers<WatchGcSafePointV2Response>;
 
             async fn tso(&self, request: Request<Streaming<TsoRequest>>) -> Answered<Self::TsoStream> {
                 Ok(Response::new(self.0.clone().tso_stream(request.into_inner())))
@@ -67,16 +60,38 @@ macro_rules! serve {
                 Ok(Response::new(self.0.clone().region_heartbeats(request.into_inner())))
             }
 
+            async fn put_store(&self, request: Request<PutStoreRequest>) -> Answered<PutStoreResponse> {
+                let directory = directory(&request);
+                self.0.put_store(request.into_inner(), directory).await.map(Response::new)
+            }
+
+            $(async fn $call(&self, request: Request<$question>) -> Answered<$answer> {
+                self.0.$call(request.into_inner()).await.map(Response::new)
+            })*
+
+            $($own)*
+        }
+    };
+}
+
+/// Hands the calls to both services: those of both, and those of PD alone, served and not.
+macro_rules! serve {
+    (
+        both { $($both:tt)* }
+        pd { $($pd_call:ident($pd_question:ty) -> $pd_answer:ty;)* }
+        absent { $($absent:ident($absent_question:ty) -> $absent_answer:ty;)* }
+    ) => {
+        service! { Scheduler for SchedulerService { $($both)* } }
+        service! { Pd for PdService { $($both)* }
+            type QueryRegionStream = Answers<QueryRegionResponse>;
+            type WatchGlobalConfigStream = Answers<WatchGlobalConfigResponse>;
+            type WatchGCSafePointV2Stream = Answers<WatchGcSafePointV2Response>;
+
             async fn query_region(
                 &self,
                 request: Request<Streaming<QueryRegionRequest>>,
             ) -> Answered<Self::QueryRegionStream> {
                 Ok(Response::new(self.0.clone().query_regions(request.into_inner())))
-            }
-
-            async fn put_store(&self, request: Request<PutStoreRequest>) -> Answered<PutStoreResponse> {
-                let directory = directory(&request);
-                self.0.put_store(request.into_inner(), directory).await.map(Response::new)
             }
 
             async fn watch_global_config(
@@ -100,44 +115,11 @@ macro_rules! serve {
                 Err(Status::unimplemented("report_buckets is not served"))
             }
 
-            $(async fn $call(&self, request: Request<$question>) -> Answered<$answer> {
-                self.0.$call(request.into_inner()).await.map(Response::new)
-            })*
             $(async fn $pd_call(&self, request: Request<$pd_question>) -> Answered<$pd_answer> {
                 self.0.$pd_call(request.into_inner()).await.map(Response::new)
             })*
             $(async fn $absent(&self, _: Request<$absent_question>) -> Answered<$absent_answer> {
                 Err(Status::unimplemented(concat!(stringify!($absent), " is not served")))
-            })*
-        }
-
-        #[tonic::async_trait]
-        impl Scheduler for SchedulerService {
-            type TsoStream = Answers<TsoResponse>;
-            type RegionHeartbeatStream = Answers<RegionHeartbeatResponse>;
-
-            async fn tso(&self, request: Request<Streaming<TsoRequest>>) -> Answered<Self::TsoStream> {
-                Ok(Response::new(self.0.clone().tso_stream(request.into_inner())))
-            }
-
-            async fn region_heartbeat(
-                &self,
-                request: Request<Streaming<RegionHeartbeatRequest>>,
-            ) -> Answered<Self::RegionHeartbeatStream> {
-                Ok(Response::new(self.0.clone().region_heartbeats(request.into_inner())))
-            }
-
-            async fn put_store(&self, request: Request<PutStoreRequest>) -> Answered<PutStoreResponse> {
-                let directory = directory(&request);
-                self.0.put_store(request.into_inner(), directory).await.map(Response::new)
-            }
-
-            async fn scatter_region(&self, _: Request<ScatterRegionRequest>) -> Answered<ScatterRegionResponse> {
-                Err(Status::unimplemented("scatter_region is not served"))
-            }
-
-            $(async fn $call(&self, request: Request<$question>) -> Answered<$answer> {
-                self.0.$call(request.into_inner()).await.map(Response::new)
             })*
         }
     };
@@ -162,6 +144,7 @@ serve! {
         get_gc_safe_point(GetGcSafePointRequest) -> GetGcSafePointResponse;
         update_gc_safe_point(UpdateGcSafePointRequest) -> UpdateGcSafePointResponse;
         get_operator(GetOperatorRequest) -> GetOperatorResponse;
+        scatter_region(ScatterRegionRequest) -> ScatterRegionResponse;
     }
     pd {
         get_cluster_info(GetClusterInfoRequest) -> GetClusterInfoResponse;
@@ -170,6 +153,8 @@ serve! {
         ask_batch_split(AskBatchSplitRequest) -> AskBatchSplitResponse;
         report_split(ReportSplitRequest) -> ReportSplitResponse;
         report_batch_split(ReportBatchSplitRequest) -> ReportBatchSplitResponse;
+        split_regions(SplitRegionsRequest) -> SplitRegionsResponse;
+        split_and_scatter_regions(SplitAndScatterRegionsRequest) -> SplitAndScatterRegionsResponse;
         update_service_gc_safe_point(UpdateServiceGcSafePointRequest) -> UpdateServiceGcSafePointResponse;
     }
     absent {
@@ -179,9 +164,6 @@ serve! {
         store_global_config(StoreGlobalConfigRequest) -> StoreGlobalConfigResponse;
         load_global_config(LoadGlobalConfigRequest) -> LoadGlobalConfigResponse;
         report_min_resolved_ts(ReportMinResolvedTsRequest) -> ReportMinResolvedTsResponse;
-        split_regions(SplitRegionsRequest) -> SplitRegionsResponse;
-        split_and_scatter_regions(SplitAndScatterRegionsRequest) -> SplitAndScatterRegionsResponse;
-        scatter_region(ScatterRegionRequest) -> ScatterRegionResponse;
         get_gc_safe_point_v2(GetGcSafePointV2Request) -> GetGcSafePointV2Response;
         update_gc_safe_point_v2(UpdateGcSafePointV2Request) -> UpdateGcSafePointV2Response;
         update_service_safe_point_v2(UpdateServiceSafePointV2Request) -> UpdateServiceSafePointV2Response;

@@ -144,7 +144,7 @@ fn store(led: &Led, record: &StoreRecord, now_ms: u64) -> StoreView {
     StoreView {
         store: Some(record.store.clone()),
         condition: condition.to_owned(),
-        silent_ms: last.map_or(0, |(_, silent_ms)| silent_ms),
+        silent_ms: led.scheduler.silent_ms(id, now_ms),
         capacity_bytes: last.map_or(0, |(report, _)| report.capacity_bytes),
         available_bytes: last.map_or(0, |(report, _)| report.available_bytes),
         peers: sums.peers() as u64,

@@ -7,8 +7,8 @@ use nokv_placement::state::Refusal;
 use nokv_proto::eraftpb::ConfChangeType;
 use nokv_proto::metapb::Peer;
 use nokv_proto::pdpb::{
-    self, ChangePeer, Error, ErrorType, Merge, RegionHeartbeatRequest, RegionHeartbeatResponse, ResponseHeader,
-    SplitRegion, TransferLeader,
+    self, ChangePeer, CheckPolicy, Error, ErrorType, Merge, RegionHeartbeatRequest, RegionHeartbeatResponse,
+    ResponseHeader, SplitRegion, TransferLeader,
 };
 use nokv_raftstore::PeerId;
 
@@ -46,7 +46,7 @@ pub(super) fn report(request: RegionHeartbeatRequest) -> Report {
         stats.peer.map(|peer| DownPeer { peer: PeerId(peer.id), seconds: stats.down_seconds })
     };
     Report {
-        region: request.region.unwrap_or_default(),
+        region: request.region.unwrap_or_default().into(),
         leader: request.leader,
         term: request.term,
         pending: request.pending_peers.iter().map(|peer| PeerId(peer.id)).collect(),
@@ -74,7 +74,10 @@ pub(super) fn order(cluster_id: u64, order: Order) -> RegionHeartbeatResponse {
         OrderStep::Transfer(peer) => {
             answer.transfer_leader = Some(TransferLeader { peer: Some(peer), peers: Vec::new() });
         }
-        OrderStep::Split => answer.split_region = Some(SplitRegion::default()),
+        OrderStep::Split(keys) => {
+            let policy = if keys.is_empty() { CheckPolicy::Approximate } else { CheckPolicy::Usekey };
+            answer.split_region = Some(SplitRegion { policy: policy.into(), keys });
+        }
         OrderStep::MergeInto(region) => answer.merge = Some(Merge { target: Some(region) }),
     }
     answer
@@ -114,7 +117,8 @@ mod tests {
             (OrderStep::Promote(peer), Some(ConfChangeType::AddNode)),
             (OrderStep::Remove(peer), Some(ConfChangeType::RemoveNode)),
             (OrderStep::Transfer(peer), None),
-            (OrderStep::Split, None),
+            (OrderStep::Split(Vec::new()), None),
+            (OrderStep::Split(vec!["k".into()]), None),
             (OrderStep::MergeInto(Region::default()), None),
         ];
         for (step, change) in cases {

@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
 # Shows, on real processes, that a cluster runs itself: three nodes begin one without a topology file; under a
-# transactional load it splits into dozens of regions, takes in a fourth and a fifth node, loses the leader of its
-# placement again and again, lets one store leave and replaces another that is killed for good; and nothing is lost.
+# transactional load it splits into dozens of regions, takes in a fourth and a fifth node, lets one store leave and
+# replaces another that is killed for good; it loses the leader of its placement again and again; it spreads a range
+# that takes all the load; and nothing is lost. Each part has a cluster of its own.
 # Ends with status 0 only if every check held. Runs on ports and in a directory of its own.
 set -euo pipefail
 
 usage() {
   cat <<'END'
 Usage: scripts/placement_scenarios.sh [--seconds N] [--regions N] [--kills N] [--workdir DIR] [--only PART] [--release]
-  --seconds N     how long the load runs beside all that (default: 300)
+  --seconds N     how long the load runs beside the life of a cluster (default: 240)
   --regions N     regions to wait for before nodes join (default: 24)
-  --kills N       how often the leader of placement is killed (default: 5)
+  --kills N       how often the leader of placement is killed (default: 6)
   --workdir DIR   new or empty (default: a new one under artifacts/placement)
-  --only PART     life or refusals: only that part (default: all)
+  --only PART     refusals, life, leader or hot: only that part (default: all, one after the other)
   --release       build with full optimisation (default: the tests' profile)
 END
 }
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-SECONDS_OF_LOAD=300 REGIONS=24 KILLS=5 WORKDIR="" PROFILE=dev ONLY=all SEED=1
+SECONDS_OF_LOAD=240 REGIONS=24 KILLS=6 WORKDIR="" PROFILE=dev ONLY=all SEED=1
 while (($# > 0)); do
   case $1 in
     --seconds | --regions | --kills | --workdir | --only)
@@ -41,12 +42,21 @@ fi
 mkdir -p "$WORKDIR"
 CONFIG="" STANZAS="$WORKDIR/stanzas" LEDGER="$WORKDIR/ledger" EVENTS="$WORKDIR/events"
 NODE_COUNT=3 NODE_SPARES=2
-# Small regions, short pauses, and however full this machine's disk is: an hour's life in minutes.
-NODE_FLAGS=(--region-max-mib 2 --region-min-mib 0 --move-pause 5 --store-down-after 20 --min-free-percent 0
-  --block-cache-mib 32 --write-buffer-mib 8)
+# Short pauses, and however full this machine's disk is: an hour's life in minutes. Regions are small, but for the part
+# in which they are to be split for their load alone.
+NODE_FLAGS=(--region-min-mib 0 --move-pause 5 --store-down-after 20 --min-free-percent 0 --block-cache-mib 32
+  --write-buffer-mib 8)
+if [[ $ONLY == hot ]]; then
+  NODE_FLAGS+=(--region-max-mib 256 --hot-flow-kib 24)
+else
+  NODE_FLAGS+=(--region-max-mib 2)
+fi
 # How long a change of the cluster may take.
 readonly CHANGE_SECONDS=240 STORES=$((NODE_COUNT + NODE_SPARES))
-readonly ROOT WORKDIR PROFILE CONFIG STANZAS LEDGER EVENTS SECONDS_OF_LOAD SEED ONLY REGIONS KILLS
+# What each node may use of a core while a range is hot: with all nodes on one machine, load that is spread is faster
+# only if no node could have taken the share of the others.
+readonly NODE_PERCENT=15 CPU_GROUP=/sys/fs/cgroup/cpu/nokv-placement-$$
+readonly ROOT WORKDIR PROFILE CONFIG STANZAS LEDGER EVENTS SEED ONLY REGIONS KILLS
 readonly NODE_COUNT NODE_SPARES NODE_FLAGS
 # shellcheck source=scripts/lib/nodes.sh
 source "$ROOT/scripts/lib/nodes.sh"
@@ -55,7 +65,6 @@ source "$ROOT/scripts/lib/build.sh"
 # shellcheck source=scripts/lib/load.sh
 source "$ROOT/scripts/lib/load.sh"
 
-part() { [[ $ONLY == all || $ONLY == "$1" ]]; }
 # Something is always wrong in a cluster that is being broken: the exit code is not looked at.
 status() { "$NOKV" cluster status "${FIND[@]}" --json --timeout 10 2>>"$WORKDIR/logs/status.log" 9>&- || true; }
 table() { python3 "$NODES_LIB/cluster_table.py" "$@"; }
@@ -95,31 +104,49 @@ kill_placement_leader() {
   start "$leader"
 }
 
-clock_under_kills() {
+begin_load() {
+  collect_stanzas
+  say "$1; the load begins ($SECONDS_OF_LOAD s)"
+  loader load --seconds "$SECONDS_OF_LOAD" 9>&- &
+  LOAD=$!
+  table head "$STORES"
+}
+
+# Waits for the end of the load; nothing that was acknowledged may be missing, and replicas must be alike.
+judge() {
+  wait "$LOAD"
+  say "the load has ended: is everything there, and alike?"
+  nodes_wait_leaders 30 >/dev/null
+  loader verify
+  status | table topology >"$WORKDIR/live.json"
+  python3 "$NODES_LIB/topology.py" replicas "$WORKDIR/live.json" 120 | tail -n 3
+  python3 "$NODES_LIB/ledger.py" "$LEDGER" "$EVENTS"
+  "$NOKV" cluster status "${FIND[@]}" || true
+}
+
+leader() {
   local watcher number
-  say "placement's leader is killed $KILLS times, while four clients draw timestamps"
-  "$WATCHER" "${FIND[@]}" --seconds $((KILLS * 12)) --clients 4 9>&- &
+  SECONDS_OF_LOAD=$((KILLS * 10))
+  begin_load "placement's leader is killed $KILLS times, while four clients draw timestamps"
+  "$WATCHER" "${FIND[@]}" --seconds "$SECONDS_OF_LOAD" --clients 4 9>&- &
   watcher=$!
   for ((number = 0; number < KILLS; number++)); do
-    sleep 3
+    sleep 2
     kill_placement_leader
+    row
   done
   wait "$watcher"
+  judge
 }
 
 life() {
-  local load
-  collect_stanzas
-  say "three nodes, no topology file; the load begins ($SECONDS_OF_LOAD s)"
-  loader load --seconds "$SECONDS_OF_LOAD" 9>&- &
-  load=$!
-  table head "$STORES"
+  begin_load "three nodes, no topology file"
   until_is regions "$REGIONS"
   say "a fourth and a fifth node join, one command each"
   start store-4
   start store-5
   until_is spread 25
-  clock_under_kills
+  until_is led 50
   say "store 4 is to leave"
   event "store remove 4"
   "$NOKV" store remove 4 --wait --timeout 60 "${FIND[@]}" 9>&-
@@ -130,15 +157,63 @@ life() {
   nodes_kill store-3
   until_is empty 3
   until_is whole
+  until_is hosted 3
   "$NOKV" operator list --ended 12 "${FIND[@]}"
-  wait "$load"
-  say "the load has ended: is everything there, and alike?"
-  nodes_wait_leaders 30 >/dev/null
-  loader verify
-  status | table topology >"$WORKDIR/live.json"
-  python3 "$NODES_LIB/topology.py" replicas "$WORKDIR/live.json" 120 | tail -n 3
-  python3 "$NODES_LIB/ledger.py" "$LEDGER" "$EVENTS"
-  "$NOKV" cluster status "${FIND[@]}" || true
+  judge
+}
+
+# Holds a node to its share of a core.
+hold_down() {
+  local name
+  for name in "$@"; do
+    mkdir -p "$CPU_GROUP-$name"
+    echo 100000 >"$CPU_GROUP-$name/cpu.cfs_period_us"
+    echo $((NODE_PERCENT * 1000)) >"$CPU_GROUP-$name/cpu.cfs_quota_us"
+    echo "${NODE_PID[$name]}" >"$CPU_GROUP-$name/cgroup.procs"
+  done
+}
+
+# A step of the hot range's load; shows what came of it, beside the cluster afterwards.
+hot_step() {
+  local file="$WORKDIR/hot.json"
+  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --no-load --clients 64 --keys 20000 \
+    --warmup-seconds 1 --seconds 6 --seed "$RANDOM" 9>&- >"$file"
+  python3 "$NODES_LIB/outage.py" row "$file" "$1"
+  row
+}
+
+# Until all stores that there are lead about as much of what is hot.
+hot_steps() {
+  local what=$1 deadline=$((SECONDS + CHANGE_SECONDS / 2))
+  until status | table is led "$2" 2>/dev/null; do
+    ((SECONDS < deadline)) || { echo "the load was not spread" >&2 && return 1; }
+    hot_step "$what"
+  done
+}
+
+hot() {
+  if ! mkdir -p "$CPU_GROUP-store-1" 2>/dev/null; then
+    echo "nodes cannot be held to a share of the processor here (no cpu cgroup): figures say little"
+  else
+    say "each node may use $NODE_PERCENT % of a core"
+    hold_down store-1 store-2 store-3
+  fi
+  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --clients 64 --keys 20000 --seconds 1 9>&- \
+    >"$WORKDIR/hot.json"
+  table head "$STORES"
+  python3 "$NODES_LIB/outage.py" head
+  hot_step "one region has all the load"
+  hot_steps "it is split and spread over three" 67
+  hot_step "spread over three"
+  hot_step "spread over three"
+  say "two nodes join"
+  start store-4
+  start store-5
+  [[ ! -d $CPU_GROUP-store-1 ]] || hold_down store-4 store-5
+  hot_steps "it is spread over five" 67
+  hot_step "spread over five"
+  hot_step "spread over five"
+  "$NOKV" operator list --ended 40 "${FIND[@]}" | grep -E "REGION|hot" || true
 }
 
 # Must fail, with these words: WORDS COMMAND…
@@ -170,6 +245,7 @@ finish() {
   local status=$?
   trap '' INT TERM HUP
   nodes_stop_all
+  rmdir "$CPU_GROUP"-store-* 2>/dev/null || true
   if ((status == 0)); then
     rm -rf "$WORKDIR"/store-* "$WORKDIR/another" "$STANZAS"
     say "every check held in $SECONDS s; ledger and logs: $WORKDIR"
@@ -178,6 +254,20 @@ finish() {
   fi
 }
 
+# Every part has a cluster of its own.
+all_parts() {
+  local part flags=(--seconds "$SECONDS_OF_LOAD" --regions "$REGIONS" --kills "$KILLS")
+  [[ $PROFILE != release ]] || flags+=(--release)
+  for part in refusals life leader hot; do
+    "${BASH_SOURCE[0]}" --only "$part" --workdir "$WORKDIR/$part" "${flags[@]}"
+  done
+}
+
+case $ONLY in
+  all) all_parts && exit 0 ;;
+  refusals | life | leader | hot) ;;
+  *) echo "placement_scenarios: there is no part $ONLY" >&2 && exit 2 ;;
+esac
 trap 'exit 130' INT TERM HUP
 trap finish EXIT
 NOKV=$(build_nokv "$PROFILE")
@@ -186,5 +276,4 @@ WATCHER=$(build_example "$PROFILE" clock_watch)
 nodes_open
 BEGAN=$SECONDS
 nodes_start_all
-if part refusals; then refusals; fi
-if part life; then life; fi
+"$ONLY"

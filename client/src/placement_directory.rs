@@ -56,7 +56,9 @@ impl PlacementDirectory {
             async move { leader.client().get_all_stores(request).await }
         });
         let stores = told.await?.stores.into_iter().filter(|store| store.state() != StoreState::Tombstone);
-        *self.stores.lock() = stores.map(|store| (store.id, store.address)).collect();
+        let stores: BTreeMap<u64, String> = stores.map(|store| (store.id, store.address)).collect();
+        self.link.learn(stores.values().cloned());
+        *self.stores.lock() = stores;
         Ok(())
     }
 }

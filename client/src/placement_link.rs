@@ -1,8 +1,9 @@
 //! Whoever leads placement: found by asking the nodes that are known, kept until it fails, and found anew then.
-//! One address of a cluster is enough: its answer names the others.
+//! One address of a cluster is enough: its answer names the others, and the leader is asked for them again from time to
+//! time: all that were known at first may be gone one day.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -22,6 +23,8 @@ const REQUEST_MAX: Duration = Duration::from_secs(2);
 /// How often a request is tried, each time with whoever leads then, and the pause before the next try.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often the leader is asked who the members are.
+const REFRESH: Duration = Duration::from_secs(5);
 
 /// Finds placement's leader. Cheap to clone; clones share what they found.
 #[derive(Clone, Debug)]
@@ -31,11 +34,30 @@ pub struct PlacementLink {
 
 #[derive(Debug, Default)]
 struct Known {
-    /// HOST:PORT of nodes that may know: those that were given, and those that were told.
-    addresses: BTreeSet<String>,
+    /// HOST:PORT of nodes that may know, as they were given.
+    given: BTreeSet<String>,
+    /// The members, as the leader named them last.
+    members: BTreeSet<String>,
+    /// Other nodes of the cluster, as they were told last.
+    stores: BTreeSet<String>,
     /// 0 until a node has told it; a node of another cluster is not believed from then on.
     cluster_id: u64,
     leader: Option<PlacementLeader>,
+    /// The answer that named the members.
+    told: Option<GetMembersResponse>,
+    /// A task asks for them from time to time.
+    is_kept_new: bool,
+}
+
+impl Known {
+    fn addresses(&self) -> BTreeSet<String> {
+        self.given.iter().chain(&self.members).chain(&self.stores).cloned().collect()
+    }
+
+    fn take_in(&mut self, members: GetMembersResponse) {
+        self.members = members.members.iter().filter_map(address_of).collect();
+        self.told = Some(members);
+    }
 }
 
 /// Who leads placement, as far as is known, and a connection to it.
@@ -68,7 +90,7 @@ impl PlacementLeader {
 impl PlacementLink {
     /// Knows these addresses (HOST:PORT) to begin with, of which one will do. Nothing is dialled yet.
     pub fn new(addresses: impl IntoIterator<Item = String>) -> Self {
-        let known = Known { addresses: addresses.into_iter().collect(), ..Known::default() };
+        let known = Known { given: addresses.into_iter().collect(), ..Known::default() };
         Self { known: Arc::new(Mutex::new(known)) }
     }
 
@@ -82,16 +104,36 @@ impl PlacementLink {
         }
         let (addresses, cluster_id) = {
             let known = self.known.lock();
-            (known.addresses.clone(), known.cluster_id)
+            (known.addresses(), known.cluster_id)
         };
         let members = ask_all(&addresses, cluster_id).await?;
         let (url, cluster_id) = leader_url(&members).ok_or_else(|| Status::unavailable("placement has no leader"))?;
         let leader = PlacementLeader { address: url.as_str().into(), cluster_id, channel: channel(&url)? };
         let mut known = self.known.lock();
         known.cluster_id = cluster_id;
-        known.addresses.extend(members.members.iter().filter_map(address_of));
+        known.take_in(members);
         known.leader = Some(leader.clone());
+        if !std::mem::replace(&mut known.is_kept_new, true) {
+            tokio::spawn(keep_new(Arc::downgrade(&self.known)));
+        }
         Ok(leader)
+    }
+
+    /// What was said of the members last, as long as somebody is believed to lead.
+    pub fn told(&self) -> Option<GetMembersResponse> {
+        let known = self.known.lock();
+        known.leader.as_ref().and(known.told.clone())
+    }
+
+    /// Notes other nodes of the cluster, instead of those that were noted before: they may know who leads once all
+    /// others that are known are gone.
+    pub fn learn(&self, addresses: impl IntoIterator<Item = String>) {
+        self.known.lock().stores = addresses.into_iter().collect();
+    }
+
+    /// HOST:PORT of the nodes that are asked who leads: those that were given, and those that were told.
+    pub fn addresses(&self) -> BTreeSet<String> {
+        self.known.lock().addresses()
     }
 
     /// Forgets a leader that failed, so that it is looked for anew.
@@ -133,6 +175,31 @@ impl PlacementLink {
             }
             tries += 1;
             sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Asks the leader who the members are, as long as somebody uses what it says.
+async fn keep_new(known: Weak<Mutex<Known>>) {
+    loop {
+        sleep(REFRESH).await;
+        let Some(leader) = known.upgrade().map(|known| known.lock().leader.clone()) else { return };
+        let Some(leader) = leader else { continue };
+        let Ok(Ok(answer)) = timeout(QUESTION_MAX, leader.client().get_members(GetMembersRequest::default())).await
+        else {
+            // If it is no leader any more, whoever needs one finds out.
+            continue;
+        };
+        let answer = answer.into_inner();
+        let Some((address, cluster_id)) = leader_url(&answer) else { continue };
+        let Some(known) = known.upgrade() else { return };
+        let mut known = known.lock();
+        if cluster_id != known.cluster_id {
+            continue;
+        }
+        known.take_in(answer);
+        if known.leader.as_ref().is_some_and(|kept| *kept.address != *address) {
+            known.leader = None;
         }
     }
 }

@@ -11,7 +11,8 @@
 //! 06 group:u64                         the highest safe point that the region has heard of
 //! 07 … 0f                              free
 //! 10 store:u64                         which directory another store has
-//! 11 … ff                              free
+//! 11 store:u64                         where another store listens
+//! 12 … ff                              free
 //! ```
 //!
 //! Region states lie together, so that a start reads all of them without walking over any log. The entries of one
@@ -26,6 +27,7 @@ const RAFT_STATE: u8 = 0x04;
 const LOG_ENTRY: u8 = 0x05;
 const SAFE_POINT: u8 = 0x06;
 const ACQUAINTANCE: u8 = 0x10;
+const ADDRESS: u8 = 0x11;
 
 const GROUP_KEY_BYTES: usize = 9;
 const ENTRY_KEY_BYTES: usize = 17;
@@ -72,6 +74,25 @@ pub const fn safe_point_range() -> KeyRange<'static> {
 /// The key of what is known of another store.
 pub fn acquaintance_key(store: u64) -> [u8; GROUP_KEY_BYTES] {
     group_key(ACQUAINTANCE, store)
+}
+
+/// The key of where another store listens.
+pub fn address_key(store: u64) -> [u8; GROUP_KEY_BYTES] {
+    group_key(ADDRESS, store)
+}
+
+/// The keys of where the other stores listen, in order of store id.
+pub const fn address_range() -> KeyRange<'static> {
+    KeyRange::new(&[ADDRESS], &[ADDRESS + 1])
+}
+
+/// The store id in a key of [`address_range`], or `None` if `key` is none of them.
+pub fn store_of_address_key(key: &[u8]) -> Option<u64> {
+    let (kind, store) = key.split_first()?;
+    if *kind != ADDRESS {
+        return None;
+    }
+    Some(u64::from_be_bytes(store.try_into().ok()?))
 }
 
 /// The key of the raft state record of `group`.
@@ -123,6 +144,7 @@ mod tests {
         assert_eq!(raft_state_key(7), [4, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(safe_point_key(7), [6, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(acquaintance_key(7), [16, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(address_key(7), [17, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(log_entry_key(7, 0x0a0b), [5, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 10, 11]);
     }
 
@@ -139,6 +161,16 @@ mod tests {
             assert_eq!(region_of_state_key(&apply_state_key(group)), None);
         }
         assert!(!range.contains(&store_ident_key()));
+    }
+
+    #[test]
+    fn the_address_range_holds_exactly_the_addresses() {
+        for store in [0, 1, u64::MAX] {
+            assert!(address_range().contains(&address_key(store)));
+            assert!(!address_range().contains(&acquaintance_key(store)));
+            assert_eq!(store_of_address_key(&address_key(store)), Some(store));
+            assert_eq!(store_of_address_key(&acquaintance_key(store)), None);
+        }
     }
 
     #[test]

@@ -11,12 +11,13 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use nokv_client::{Client, Options, PlacementLink};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// Far beyond anything that should happen.
 const PATIENCE: Duration = Duration::from_secs(120);
-const ANY_PORT: [&str; 4] = ["--addr", "127.0.0.1:0", "--status-addr", "off"];
+const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A node that serves, killed when it is dropped.
 struct Node {
@@ -24,13 +25,18 @@ struct Node {
     address: String,
 }
 
-fn command(workdir: &Path, flags: &[&str]) -> std::process::Command {
-    process::nokv(&[&["serve", "--workdir", workdir.to_str().unwrap()], &ANY_PORT[..], flags].concat())
+fn command(address: &str, workdir: &Path, flags: &[&str]) -> std::process::Command {
+    let workdir = workdir.to_str().unwrap();
+    process::nokv(&[&["serve", "--workdir", workdir, "--addr", address, "--status-addr", "off"], flags].concat())
 }
 
 impl Node {
     fn start(workdir: &Path, flags: &[&str]) -> Node {
-        let mut child = command(workdir, flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Node::start_at(ANY_PORT, workdir, flags)
+    }
+
+    fn start_at(address: &str, workdir: &Path, flags: &[&str]) -> Node {
+        let mut child = command(address, workdir, flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let Some(ready) = lines.find_map(|line| line.ok().filter(|line| line.starts_with("ready:"))) else {
             let mut log = String::new();
@@ -71,7 +77,7 @@ impl Drop for Node {
 
 /// A start that must be refused: exit code and what was said.
 fn refused(workdir: &Path, flags: &[&str]) -> (i32, String) {
-    let output = command(workdir, flags).output().unwrap();
+    let output = command(ANY_PORT, workdir, flags).output().unwrap();
     assert!(output.stdout.is_empty(), "nothing is served");
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
 }
@@ -140,6 +146,12 @@ fn stores_come_get_data_and_leave_again() {
         let whole = status["regions_lacking_replicas"] == 0 && status["operators"].as_array().unwrap().is_empty();
         if whole { Ok(()) } else { Err(status) }
     });
+    // Placement itself is hosted by three of them by now, or soon, and each knows the cluster.
+    until("three hosts of placement", || {
+        let status = others[2].json(&["cluster", "status"]);
+        let members = status["placement"]["member_store_ids"].as_array().unwrap().len();
+        if members == 3 { Ok(()) } else { Err(status) }
+    });
     // One that holds a replica leaves; the one that had none takes its part.
     let stores = first.json(&["store", "list"]);
     let leaves = stores.as_array().unwrap().iter().find(|it| id(it) != 1 && it["peers"] == 1).map(id).unwrap();
@@ -157,6 +169,58 @@ fn stores_come_get_data_and_leave_again() {
     let (code, said) = refused(folders[at].path(), &join);
     assert_eq!(code, 1);
     assert!(said.contains("left the cluster for good"), "{said}");
+}
+
+#[test]
+fn placement_outlives_the_node_with_which_it_began() {
+    let folders: Vec<TempDir> = (0..3).map(|_| TempDir::new().unwrap()).collect();
+    let first = Node::start(folders[0].path(), &ANY_DISK);
+    // A client that came when there was one node, and one address to be told of.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let link = PlacementLink::new([first.address.clone()]);
+    let client = runtime.block_on(async { Client::connect_to_placement(link.clone(), Options::default()) });
+    runtime.block_on(put(&client, "1")).unwrap();
+    let address = first.address.clone();
+    let join = ["--join", address.as_str()];
+    let mut others: Vec<Node> = folders[1..].iter().map(|folder| Node::start(folder.path(), &join)).collect();
+    until("three hosts of placement and three replicas", || {
+        let status = first.json(&["cluster", "status"]);
+        let members = status["placement"]["member_store_ids"].as_array().unwrap().len();
+        assert_ne!(members, 2, "of two hosts neither could be spared");
+        if members == 3 && status["regions_lacking_replicas"] == 0 { Ok(()) } else { Err(status) }
+    });
+    until("the client to be told of the others", || {
+        let known = link.addresses();
+        let told = others.iter().all(|node| known.contains(&node.address));
+        if told { Ok(()) } else { Err(Value::String(format!("{known:?}"))) }
+    });
+    drop(first);
+    let two_well = |node: &Node| {
+        until("the others to be heard of by another leader", || {
+            let (_, out, said) = node.run(&["cluster", "status", "--json"]);
+            let status: Value = serde_json::from_str(&out).map_err(|_| Value::String(said))?;
+            let stores = status["stores"].as_array().unwrap().iter();
+            let well = stores.filter(|store| store["state"] == "well" && id(store) != 1).count();
+            if well == 2 { Ok(()) } else { Err(status) }
+        });
+    };
+    two_well(&others[0]);
+    until("the client to go on", || runtime.block_on(put(&client, "2")).map_err(|error| error.to_string().into()));
+    assert_eq!(others[0].does(&["get", "apple"]), "2\n");
+    // One starts again, though the only node that it is told to join is gone for good.
+    let again = others.pop().unwrap();
+    let again_at = again.address.clone();
+    drop(again);
+    let again = Node::start_at(&again_at, folders[2].path(), &join);
+    two_well(&again);
+    others[0].does(&["txn", "put", "apple", "3"]);
+    assert_eq!(again.does(&["get", "apple"]), "3\n");
+}
+
+async fn put(client: &Client, value: &str) -> Result<(), nokv_client::Error> {
+    let mut transaction = client.begin().await?;
+    transaction.put(b"apple", value.to_owned())?;
+    transaction.commit().await.map(drop)
 }
 
 fn id(store: &Value) -> u64 {

@@ -15,7 +15,7 @@ use slog::{Logger, warn};
 use super::identity::identify;
 use super::meet::Meeter;
 use super::placed::myself;
-use super::{NodeError, NodeOptions, layout};
+use super::{KeptAddresses, NodeError, NodeOptions, layout};
 use crate::admin::Meeting;
 
 /// Where the raft log is, within the store's directory.
@@ -35,6 +35,8 @@ pub(super) struct Disk {
     pub(super) regions: Vec<Region>,
     /// Where the stores listen.
     pub(super) book: AddressBook,
+    /// Where they listened when the cluster told it last.
+    pub(super) addresses: Arc<KeptAddresses<RocksEngine>>,
 }
 
 impl OpenDirectory {
@@ -65,6 +67,10 @@ impl OpenDirectory {
     ) -> Result<Disk, NodeError> {
         let Self { engine, log } = self;
         let book = AddressBook::new();
+        let addresses = Arc::new(KeptAddresses::load(engine.clone())?);
+        if let Some(link) = link {
+            remember(&addresses, link, &book);
+        }
         let describe = |store| myself(options, store, address);
         let ident = identify(&engine, options, link, describe, &book).await?;
         options.store = ident.store;
@@ -79,7 +85,11 @@ impl OpenDirectory {
         // A mistake in the flags is found before a new directory is given its identity.
         enter_addresses(options, &regions, &book)?;
         bootstrap_as(&engine, log.as_ref(), &ident, &regions)?;
-        Ok(Disk { engine, log, regions, book })
+        if link.is_some() {
+            let others = book.entries().into_iter().filter(|(store, _)| *store != options.store);
+            addresses.keep(others.map(|(store, address)| (store, address.to_string())).collect())?;
+        }
+        Ok(Disk { engine, log, regions, book, addresses })
     }
 }
 
@@ -121,6 +131,16 @@ impl Disk {
             warn!(log, "nobody said where these stores listen; nothing is sent to them"; "stores" => ?unknown);
         }
     }
+}
+
+/// Has what was kept stand in for what the cluster will say.
+fn remember(addresses: &KeptAddresses<RocksEngine>, link: &PlacementLink, book: &AddressBook) {
+    let kept = addresses.entries();
+    for (store, address) in &kept {
+        // One that is no address is its own store's to correct.
+        let _ = book.set(*store, address);
+    }
+    link.learn(kept.into_values());
 }
 
 /// Enters where the stores listen, as far as the topology file and the flags say.

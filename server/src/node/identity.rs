@@ -1,12 +1,15 @@
 //! Who this node is: what its directory keeps, what the flags say, and what the cluster says to that. All of it is
 //! settled before a new directory is given anything: a node that is refused has changed nothing.
 
+use std::time::Duration;
+
 use nokv_client::{PlacementLeader, PlacementLink};
 use nokv_engine::Engine;
 use nokv_proto::metapb::Store;
 use nokv_proto::pdpb::{AllocIdRequest, GetAllStoresRequest, PutStoreRequest, PutStoreResponse, ResponseHeader};
 use nokv_raftstore::{StoreIdent, load_regions};
 use nokv_transport::{AddressBook, StoreId};
+use tokio::time::timeout;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Status};
 
@@ -15,6 +18,8 @@ use crate::placement::DIRECTORY_HEADER;
 
 /// The id of the first store of a cluster that is told none.
 const FIRST_STORE: StoreId = StoreId(1);
+/// How long whoever leads placement is waited for.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// Finds the identity of a directory, and has the cluster take it, if there is one that hosts placement. `describe`
 /// says how others should know the store; where they are is entered in `book`.
@@ -48,21 +53,31 @@ pub(super) async fn identify(
         let text = "the directory belongs to a cluster of its own, and has regions of it; join with an empty one";
         return Err(NodeError::Joining(text.to_owned()));
     }
-    match &leader {
-        Ok(leader) if ident.cluster != 0 && ident.cluster != leader.cluster_id => Err(NodeError::Joining(format!(
+    // It is known there, and tells the cluster of itself as soon as somebody answers.
+    let is_known = kept.is_some() || options.join.is_empty();
+    let leader = match leader {
+        Ok(leader) => leader,
+        Err(_) if is_known => return Ok(ident),
+        Err(status) => return Err(nobody(&status)),
+    };
+    if ident.cluster != 0 && ident.cluster != leader.cluster_id {
+        return Err(NodeError::Joining(format!(
             "the directory belongs to cluster {}, and the nodes at {} are cluster {}",
             ident.cluster, leader.address, leader.cluster_id
-        ))),
-        Ok(leader) => {
-            register(leader, describe(ident.store), ident.directory).await?;
-            learn_stores(leader, ident.store, book).await;
-            ident.cluster = leader.cluster_id;
-            Ok(ident)
-        }
-        // It is known there, and tells the cluster of itself as soon as somebody answers.
-        Err(_) if kept.is_some() || options.join.is_empty() => Ok(ident),
-        Err(status) => Err(nobody(status)),
+        )));
     }
+    match register(&leader, describe(ident.store), ident.directory).await {
+        Ok(answer) => refused(answer.header)?,
+        // Who is said to lead may be gone, or may be this very node, which does not answer yet.
+        Err(_) if kept.is_some() => {
+            link.inspect(|link| link.lost(&leader));
+            return Ok(ident);
+        }
+        Err(status) => return Err(nobody(&status)),
+    }
+    learn_stores(&leader, ident.store, book).await;
+    ident.cluster = leader.cluster_id;
+    Ok(ident)
 }
 
 fn nobody(status: &Status) -> NodeError {
@@ -82,12 +97,11 @@ async fn new_store(leader: &Result<PlacementLeader, Status>) -> Result<StoreId, 
     Ok(StoreId(answer.id))
 }
 
-async fn register(leader: &PlacementLeader, store: Store, directory: u64) -> Result<(), NodeError> {
+async fn register(leader: &PlacementLeader, store: Store, directory: u64) -> Result<PutStoreResponse, Status> {
     let mut request = Request::new(PutStoreRequest { header: Some(leader.header()), store: Some(store) });
     request.metadata_mut().insert(DIRECTORY_HEADER, MetadataValue::from(directory));
-    let answer = leader.client().put_store(request).await;
-    let PutStoreResponse { header, .. } = answer.map_err(|status| nobody(&status))?.into_inner();
-    refused(header)
+    let late = |_| Status::deadline_exceeded(format!("{} does not answer", leader.address));
+    Ok(timeout(ANSWER_MAX, leader.client().put_store(request)).await.map_err(late)??.into_inner())
 }
 
 fn refused(header: Option<ResponseHeader>) -> Result<(), NodeError> {

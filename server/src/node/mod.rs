@@ -13,6 +13,7 @@
 //! | `disk.rs`, `identity.rs` | the directory; whose it is, as it, the flags and the cluster say |
 //! | `placed.rs` | what a node has to do with placement |
 //! | `options.rs` | what a node needs to know, from flags and topology file |
+//! | `addresses.rs` | where the other stores listen, kept on disk |
 //! | `layout.rs` | which regions a directory holds or is given; whom `--peer` means |
 //! | `start.rs` | bringing a node up; [`Node`] |
 //! | `reclaim.rs` | space of what was deleted comes back |
@@ -30,6 +31,7 @@
 //! Invariants: the directory is taken before a port is bound, and both before anything is served; a node that cannot
 //! keep what it promised answers nobody.
 
+mod addresses;
 mod args;
 mod boot_clock;
 mod disk;
@@ -50,6 +52,7 @@ mod status;
 mod stop;
 mod tell;
 
+pub(crate) use self::addresses::KeptAddresses;
 pub use self::args::ServeArgs;
 pub use self::boot_clock::BootClock;
 pub use self::error::NodeError;

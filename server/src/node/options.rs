@@ -8,7 +8,7 @@ use std::time::Duration;
 use nokv_client::HttpOracle;
 use nokv_engine::RocksOptions;
 use nokv_placement::state::Settings;
-use nokv_proto::metapb::Region;
+use nokv_proto::metapb::{Region, StoreLabel};
 use nokv_raftstore::Config;
 use nokv_transport::grpc::GrpcOptions;
 use nokv_transport::{RegionId, StoreId};
@@ -54,6 +54,10 @@ pub struct NodeOptions {
     /// Placement is hosted here and on the nodes of all other stores that are known, with these settings if the cluster
     /// is new; `None` = it is not.
     pub placement: Option<Settings>,
+    /// This program's version, as the cluster is told: one of another major version is refused.
+    pub version: String,
+    /// Where this store is: host, zone and the like, by which replicas are kept apart.
+    pub labels: Vec<StoreLabel>,
     /// Where nodes that host placement listen, of a cluster that this store joins.
     pub join: Vec<String>,
     /// The engine's options.
@@ -86,6 +90,8 @@ impl NodeOptions {
             tso: None,
             auto_split: AutoSplitOptions::default(),
             placement: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            labels: Vec::new(),
             join: Vec::new(),
             rocks: RocksOptions::default(),
             raft: Config {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nokv_client::{Client, NetworkOracle, Options, PlacementLink, PlacementOracle, TimestampOracle};
 use nokv_engine::RocksEngine;
-use nokv_proto::metapb::{Region, Store};
+use nokv_proto::metapb::{Region, Store, StoreLabel};
 use nokv_raftstore::{RunningStore, StoreError};
 use nokv_transport::{AddressBook, Network, StoreId};
 use slog::{Logger, warn};
@@ -18,7 +18,9 @@ use super::quiet_raft::raft_log;
 use super::stop::{hand_over, rest};
 use super::{NodeError, NodeOptions, layout};
 use crate::admin::RegionAdmin;
-use crate::placement::{Placement, PlacementHost, PlacementIds, PlacementOptions, Reporter, keep_safe_point};
+use crate::placement::{
+    HOSTS_LABEL, Placement, PlacementHost, PlacementIds, PlacementOptions, Reporter, keep_members, keep_safe_point,
+};
 use crate::region_ids::RegionIds;
 
 pub(super) use crate::placement::StoreSelf;
@@ -44,7 +46,9 @@ pub(super) fn link(options: &NodeOptions, address: SocketAddr) -> Option<Placeme
     }
     let named = options.stores.iter().map(|(_, address)| address.clone());
     let peers = options.peers.iter().map(|peer| peer.address.clone());
-    let hosting = options.placement.as_ref().map(|_| myself(options, options.store, address).address);
+    // One that joins is no member at first, and need not ask itself.
+    let begins = options.placement.is_some() && options.join.is_empty();
+    let hosting = begins.then(|| myself(options, options.store, address).address);
     Some(PlacementLink::new(options.join.iter().cloned().chain(named).chain(peers).chain(hosting)))
 }
 
@@ -74,17 +78,18 @@ impl PlacedNode {
         options: &NodeOptions,
         regions: &[Region],
         address: SocketAddr,
-        book: &AddressBook,
+        (book, link): (&AddressBook, Option<&PlacementLink>),
         log: &Logger,
     ) -> Result<Option<PlacementHost>, NodeError> {
-        let Some(settings) = &options.placement else { return Ok(None) };
+        let (Some(settings), Some(link)) = (&options.placement, link) else { return Ok(None) };
         let placement = PlacementOptions {
             members: members(options),
             first_region: first_region(options, regions),
             settings: settings.clone(),
         };
         let store = myself(options, options.store, address);
-        PlacementHost::open(&options.workdir, store, placement, book.clone(), log, &raft_log(log)).map(Some)
+        let ways = (book.clone(), link.clone());
+        PlacementHost::open(&options.workdir, store, placement, ways, log, &raft_log(log)).map(Some)
     }
 
     /// Starts what is hosted, and the heartbeats of this node.
@@ -106,6 +111,7 @@ impl PlacedNode {
         if let Some((placement, _, _)) = &hosted {
             let client = Client::connect_to_placement(link.clone(), Options::default());
             chores.push(tokio::spawn(keep_safe_point(placement.clone(), client, log.clone())));
+            chores.push(tokio::spawn(keep_members(placement.clone())));
         }
         let reporter = Reporter::new(me, admin, book.clone(), link, log.clone());
         chores.push(tokio::spawn(reporter.run()));
@@ -133,8 +139,11 @@ impl PlacedNode {
     }
 }
 
-/// The stores whose nodes host placement on its first day: all that are known.
+/// The stores whose nodes host placement on its first day: all that are known; none in a cluster that has begun.
 fn members(options: &NodeOptions) -> std::collections::BTreeSet<StoreId> {
+    if !options.join.is_empty() {
+        return std::collections::BTreeSet::new();
+    }
     let known = options.stores.iter().map(|(store, _)| *store);
     known.chain(options.peers.iter().map(|peer| StoreId(peer.id))).chain([options.store]).collect()
 }
@@ -155,10 +164,15 @@ pub(super) fn myself(options: &NodeOptions, id: StoreId, address: SocketAddr) ->
     let named = options.stores.iter().find(|(store, _)| *store == id).map(|(_, address)| address.clone());
     // A name that was given to be listened on is also how others find it, unless it means every address or any port.
     let given = (!address.ip().is_unspecified() && !options.listen.ends_with(":0")).then(|| options.listen.clone());
+    let mut labels = options.labels.clone();
+    if options.placement.is_some() {
+        labels.push(StoreLabel { key: HOSTS_LABEL.to_owned(), value: "yes".to_owned() });
+    }
     Store {
+        labels,
         id: id.0,
         address: named.or(given).unwrap_or_else(|| address.to_string()),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: options.version.clone(),
         ..Store::default()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use nokv_placement::state::Settings;
+use nokv_proto::metapb::StoreLabel;
 use nokv_transport::StoreId;
 
 use super::{NodeError, NodeOptions, PeerFlag};
@@ -13,8 +14,8 @@ use super::{NodeError, NodeOptions, PeerFlag};
 #[derive(Clone, Debug, Args)]
 pub(super) struct PlacementArgs {
     /// Host placement here: timestamps, ids, the map of regions and what should move. With a topology file all of its
-    /// stores must be started with it [default: on, but not with --config or --join]
-    #[arg(long, conflicts_with = "join")]
+    /// stores must be started with it [default: on, but not with --config]
+    #[arg(long)]
     placement: bool,
     /// Do not host placement here: nobody moves or repairs regions, and timestamps come from --tso
     #[arg(long, conflicts_with_all = ["placement", "initial_cluster"])]
@@ -25,6 +26,12 @@ pub(super) struct PlacementArgs {
     /// All stores that begin a new cluster together, this one among them; the same on each of them
     #[arg(long, value_name = "ID=HOST:PORT", value_delimiter = ',', conflicts_with = "config")]
     initial_cluster: Vec<PeerFlag>,
+    /// Where this store is, such as zone=east or host=a7; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<StoreLabel>,
+    /// A new cluster keeps the replicas of a region apart by these labels, the strongest first, such as zone,host
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    location_labels: Vec<String>,
     /// A new cluster gives each region so many replicas [default: 3, or as many as there are stores at first if more]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=15))]
     replicas: Option<u32>,
@@ -38,6 +45,10 @@ pub(super) struct PlacementArgs {
     /// A new cluster merges regions smaller than this with a neighbour; 0 = none
     #[arg(long, value_name = "MIB", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=1_024))]
     region_min_mib: u32,
+    /// A new cluster calls a region hot, and moves or splits it for it, from so much flow each second on; 0 = never
+    #[arg(long, value_name = "KIB", default_value_t = 1_024)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_048_576))]
+    hot_flow_kib: u32,
     /// A new cluster keeps old versions for so long, and ends transactions that take longer; 0 = until `nokv gc`
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     #[arg(value_parser = clap::value_parser!(u64).range(0..=31_536_000))]
@@ -65,7 +76,8 @@ impl PlacementArgs {
     /// Takes them over.
     pub(super) fn apply(&self, has_topology: bool, options: &mut NodeOptions) {
         options.join.clone_from(&self.join);
-        let by_default = !has_topology && self.join.is_empty() && !self.no_placement;
+        options.labels.clone_from(&self.labels);
+        let by_default = !has_topology && !self.no_placement;
         if self.placement || by_default {
             options.placement = Some(self.settings(options));
         }
@@ -78,16 +90,24 @@ impl PlacementArgs {
         let down_ms = millis(self.store_down_after);
         Settings {
             replicas: self.replicas.unwrap_or_else(|| initial.replicas.max(u32::try_from(most).unwrap_or(0))),
+            location_labels: self.location_labels.clone(),
             store_down_ms: down_ms,
             store_silent_ms: initial.store_silent_ms.min(down_ms),
             free_permille_min: self.min_free_percent * 10,
             merge_bytes_max: u64::from(self.region_min_mib) << 20,
             merged_bytes_max: initial.merged_bytes_max.max(u64::from(self.region_min_mib) << 21),
+            hot_bytes_min: u64::from(self.hot_flow_kib) << 10,
             cooldown_ms: millis(self.move_pause),
             gc_life_ms: millis(self.gc_life),
             ..initial
         }
     }
+}
+
+fn label(text: &str) -> Result<StoreLabel, String> {
+    let found = text.split_once('=').filter(|(key, value)| !key.is_empty() && !value.is_empty());
+    let (key, value) = found.ok_or_else(|| format!("{text:?} is no NAME=VALUE"))?;
+    Ok(StoreLabel { key: key.to_owned(), value: value.to_owned() })
 }
 
 fn millis(seconds: u64) -> u64 {

@@ -85,11 +85,11 @@ impl Node {
         disk.log_stores(options.store, &log);
         let meeter = disk.introduce(&options, address, &log).await?;
         let meeting = meeter.meeting.clone();
-        let (book, regions) = (disk.book, disk.regions);
+        let (book, regions, addresses) = (disk.book, disk.regions, disk.addresses);
         let opened = open_store(disk.engine, disk.log, &options, &log)?;
         let runtime = tokio::runtime::Handle::current();
         let network = GrpcNetwork::start(options.store, book.clone(), options.grpc, runtime, &log);
-        let hosted = PlacedNode::open(&options, &regions, address, &book, &log)?;
+        let hosted = PlacedNode::open(&options, &regions, address, (&book, link.as_ref()), &log)?;
         let inboxes = BothInboxes { data: opened.inbox.clone(), placement: hosted.as_ref().map(PlacementHost::inbox) };
         let raft = network.attach(Arc::new(inboxes));
         let (raftstore, opened) = (opened.handle.clone(), opened.with_teller(Arc::new(TellOnRuntime::here())));
@@ -111,7 +111,7 @@ impl Node {
         let on_failure = store_failure(on_fatal);
         let running = opened.start(&as_network, &on_failure).map_err(NodeError::Threads)?;
         let myself = placed::myself(&options, options.store, address);
-        let me = placed::StoreSelf { store: myself, meeting, workdir: options.workdir };
+        let me = placed::StoreSelf { store: myself, meeting, workdir: options.workdir, addresses };
         let placed = PlacedNode::start(hosted, link, (&as_network, &on_failure), me, admin, &book, &log)?;
         let serving = tokio::spawn(grpc.serve(listener, async move {
             // An error means that the node is gone, which is a reason to stop as well.

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use nokv_client::PlacementLink;
 use nokv_engine::{Engine as _, RaftLog, RocksEngine, RocksOptions, SharedRaftLog};
 use nokv_placement::clock::ClockReading;
 use nokv_placement::state::{Command, Reply, Settings, State};
-use nokv_proto::metapb::{Peer, Region, RegionEpoch, Store};
+use nokv_proto::metapb::{Peer, PeerRole, Region, RegionEpoch, Store};
 use nokv_raftstore::{
-    Clock, Config, OpenStore, Raftstore, RegionExt as _, RequestContext, Role, RunningStore, StoreError, bootstrap,
-    load_regions, open,
+    Clock, Config, OpenStore, Raftstore, RegionExt as _, RequestContext, Role, RunningStore, StoreError, StoreIdent,
+    bootstrap, load_regions, open,
 };
 use nokv_transport::{AddressBook, Network, RegionId, StoreId};
 use parking_lot::Mutex;
@@ -41,7 +42,8 @@ const CACHE_BYTES: usize = 8 << 20;
 /// How placement begins on this node.
 #[derive(Clone, Debug)]
 pub struct PlacementOptions {
-    /// The stores whose nodes host it, this one among them; looked at on the directory's first day only.
+    /// The stores whose nodes host it, this one among them; looked at on the directory's first day only. None: this
+    /// node waits until the others give it a part.
     pub members: BTreeSet<StoreId>,
     /// The region with which a new cluster begins: every key, and with this store's peer.
     pub first_region: Region,
@@ -63,6 +65,8 @@ pub(super) struct Inner {
     /// This store, as others should know it.
     pub(super) store: Store,
     pub(super) options: PlacementOptions,
+    /// What this node's reporter knows of the members, for those who ask it while it is none.
+    pub(super) link: PlacementLink,
     /// What this node knows while it leads.
     pub(super) led: Mutex<Option<Led>>,
     pub(super) jobs: mpsc::Sender<Job>,
@@ -89,7 +93,7 @@ impl PlacementHost {
         workdir: &Path,
         store: Store,
         options: PlacementOptions,
-        book: AddressBook,
+        (book, link): (AddressBook, PlacementLink),
         log: &Logger,
         raft_log: &Logger,
     ) -> Result<Self, NodeError> {
@@ -103,7 +107,9 @@ impl PlacementHost {
         let engine = RocksEngine::open(workdir.join(DIRECTORY), &small)?;
         let entries: Arc<dyn RaftLog> = Arc::new(SharedRaftLog::new(engine.clone()));
         let kept: Vec<Region> = load_regions(&engine)?.into_values().map(|record| record.region).collect();
-        let regions = if kept.is_empty() { vec![region_of(&options.members)] } else { kept };
+        // One that was a member and is none any more must not begin once more.
+        let begins = StoreIdent::load(&engine)?.is_none() && !options.members.is_empty();
+        let regions = if begins { vec![region_of(&options.members)] } else { kept };
         let id = StoreId(store.id);
         bootstrap(&engine, entries.as_ref(), id, &regions)?;
         let config = Config { seed: rand::random(), ..Config::default() };
@@ -116,6 +122,7 @@ impl PlacementHost {
             book,
             store,
             options,
+            link,
             led: Mutex::new(None),
             jobs: sender,
             log: log.clone(),
@@ -207,10 +214,11 @@ impl Placement {
         read
     }
 
-    /// The members of placement's region, and which of them leads.
+    /// The members of placement's region that vote, and which of them leads.
     pub fn members(&self) -> (Vec<StoreId>, Option<StoreId>) {
         let Some(status) = self.inner.raftstore.region(PLACEMENT_REGION) else { return (Vec::new(), None) };
-        let stores = status.state.region.peers.iter().map(|peer| StoreId(peer.store_id)).collect();
+        let voters = status.state.region.peers.iter().filter(|peer| peer.role() != PeerRole::Learner);
+        let stores = voters.map(|peer| StoreId(peer.store_id)).collect();
         let leader = status.state.leader.map(|peer| StoreId(peer.store_id));
         // A leader that has not read the state yet can answer nobody.
         let is_ready = |store: &StoreId| store.0 != self.inner.store.id || self.inner.led.lock().is_some();

@@ -11,6 +11,7 @@
 //! ```
 //!
 //! * `host.rs`: the directory, the region and the handle. `inboxes.rs`: one network for both raftstores.
+//! * `asked.rs`: regions that somebody wants cut or spread. `members.rs`: who hosts placement.
 //! * `ids.rs`: ids for splits, asked of whoever leads. `peer_ids.rs`: those that the leader has at hand.
 //!   `timestamps.rs`: timestamps. `garbage.rs`: the safe point advances by itself.
 //! * `pages.rs`: plain HTTP. `etcd.rs`: what clients want of etcd and of keyspaces.
@@ -20,6 +21,7 @@
 //! Invariants: nothing is decided but under the term in which the state was read; nothing is answered before it is
 //! applied; a timestamp is answered only after this node was found to lead later than it was taken.
 
+mod asked;
 mod calls;
 mod error;
 mod etcd;
@@ -30,6 +32,7 @@ mod ids;
 mod inboxes;
 mod led;
 mod lookups;
+mod members;
 mod orders;
 mod pages;
 mod peer_ids;
@@ -46,6 +49,8 @@ pub use garbage::keep_safe_point;
 pub use host::{PLACEMENT_REGION, Placement, PlacementHost, PlacementOptions};
 pub use ids::PlacementIds;
 pub use inboxes::BothInboxes;
+pub(crate) use members::HOSTS_LABEL;
+pub use members::keep_members;
 pub(crate) use pages::pages;
 pub use reporter::{Reporter, StoreSelf};
 pub(crate) use services::DIRECTORY_HEADER;

@@ -30,6 +30,7 @@ use tonic::{Request, Status};
 use super::orders::carry_out;
 use super::services::DIRECTORY_HEADER;
 use crate::admin::{Meeting, RegionAdmin};
+use crate::node::KeptAddresses;
 
 /// How often it is looked for changes.
 const LOOK: Duration = Duration::from_millis(200);
@@ -54,6 +55,8 @@ pub struct StoreSelf {
     pub meeting: Meeting<RocksEngine>,
     /// Where that is.
     pub workdir: PathBuf,
+    /// Where it keeps the addresses of the other stores.
+    pub(crate) addresses: Arc<KeptAddresses<RocksEngine>>,
 }
 
 /// Tells placement, until it is dropped.
@@ -202,7 +205,16 @@ impl Reporter {
         let request = GetAllStoresRequest { header: Some(session.header.clone()), exclude_tombstone_stores: true };
         let told = timeout(PATIENCE, session.client.get_all_stores(request)).await;
         let stores = told.map_err(late)??.into_inner().stores;
-        for store in stores.iter().filter(|store| store.id != self.me.store.id) {
+        self.learn(stores)
+    }
+
+    /// Takes in where the stores of the cluster listen.
+    fn learn(&self, stores: Vec<Store>) -> Result<(), Status> {
+        self.link.learn(stores.iter().map(|store| store.address.clone()));
+        let others = stores.iter().filter(|store| store.id != self.me.store.id);
+        let kept = others.clone().map(|store| (StoreId(store.id), store.address.clone())).collect();
+        self.me.addresses.keep(kept).map_err(|error| Status::internal(error.to_string()))?;
+        for store in others {
             let known = self.book.get(StoreId(store.id));
             if known.as_deref() != Some(&store.address)
                 && let Err(bad) = self.book.set(StoreId(store.id), &store.address)

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nokv_proto::nokvpb::admin_client::AdminClient;
 use nokv_proto::tikvpb::tikv_client::TikvClient;
 use nokv_proto::tinykvpb::tiny_kv_client::TinyKvClient;
-use nokv_proto::{kvrpcpb, nokvpb, tinykvpb};
+use nokv_proto::{kvrpcpb, nokvpb};
 use parking_lot::Mutex;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, ConnectError, Request, Response, Status};
@@ -258,20 +258,8 @@ fn tiny_status<'a>(
     Box::pin(async move { answer.await.map(tiny_forms::status_answer) })
 }
 
-forward! {
-    tiny {
-        kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
-        kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
-        kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-        kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-        kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
-        kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
-        kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
-        raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
-        raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
-        raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
-        raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
-    }
+nokv_proto::for_tiny_kv_calls! {
+    forward
     tikv {
         txn_prewrite, kv_prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse, else tiny_prewrite;
         txn_commit, kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse, else GrpcRpc::kv_commit;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use nokv_proto::{kvrpcpb, nokvpb, tinykvpb};
+use nokv_proto::{kvrpcpb, nokvpb};
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
@@ -132,6 +132,7 @@ impl Drop for Store {
 }
 
 macro_rules! stream {
+    (tiny { $($tiny:tt)* } tikv { $($tikv:tt)* }) => { stream! { $($tiny)* $($tikv)* } };
     ($($method:ident: $request:ty => $response:ty;)*) => {
         impl Rpc for StreamRpc {
             // Seldom, and each on its own.
@@ -177,20 +178,12 @@ macro_rules! stream {
     };
 }
 
-stream! {
-    kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
-    kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
-    kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-    kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-    kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
-    kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
-    kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
-    raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
-    raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
-    raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
-    raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
-    txn_prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-    txn_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-    txn_status: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
-    check_secondary_locks: kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse;
+nokv_proto::for_tiny_kv_calls! {
+    stream
+    tikv {
+        txn_prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
+        txn_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
+        txn_status: kvrpcpb::CheckTxnStatusRequest => kvrpcpb::CheckTxnStatusResponse;
+        check_secondary_locks: kvrpcpb::CheckSecondaryLocksRequest => kvrpcpb::CheckSecondaryLocksResponse;
+    }
 }

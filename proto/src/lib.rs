@@ -1,5 +1,5 @@
 //! Every message that crosses a wire of NoKV's, and the services that carry them: to clients of TinyKV and of TiKV,
-//! to clients of their placement services, and between NoKV's own nodes. Generated types, nothing else.
+//! to clients of their placement services, and between NoKV's own nodes. Generated types, and one list of calls.
 //!
 //! ```text
 //!   TinyKV's clients     TiKV's clients        placement's clients and stores        etcd's clients
@@ -35,6 +35,8 @@
 //! | `etcdserverpb`, `mvccpb` | the part of etcd's protocol that TiKV's clients and the benchmark use |
 //! | `coprocessor`, `deadlock`, `disk_usage`, `eraftpb`, `replication_modepb` | small packages that the others name |
 //!
+//! `src/tiny_kv_calls.rs` lists the calls of TinyKV's service, for code that treats them alike.
+//!
 //! A package is a module here, however many files it has. `build.rs` compiles them with a compiler that is a crate,
 //! so no `protoc` is needed. The feature `grpc` adds clients and servers (`tinykvpb::tiny_kv_server`, …); without it
 //! there are only messages, and neither tonic nor tokio is built.
@@ -59,6 +61,8 @@
 //! Conversions, validation and defaults: those are for who serves or asks. Columnar and analytical processing,
 //! backup, change capture, and the calls that the replicas of placement make to each other. Raft's commands: what is
 //! replicated here is a write batch with a format of its own.
+
+mod tiny_kv_calls;
 
 /// Declares the module of one protobuf package. What the generator writes is not held to this workspace's lints.
 macro_rules! package {

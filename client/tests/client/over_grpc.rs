@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nokv_client::{Client, GrpcOptions, GrpcRpc, Options, Rpc, RpcError, ScanRange, StaticDirectory, Topology};
 use nokv_proto::tinykvpb::tiny_kv_server::{TinyKv, TinyKvServer};
-use nokv_proto::{coprocessor, kvrpcpb, raft_serverpb, tinykvpb};
+use nokv_proto::{coprocessor, kvrpcpb, raft_serverpb};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ struct Store {
 }
 
 macro_rules! tiny_kv {
-    ($($method:ident: $request:ty => $response:ty;)*) => {
+    (tiny { $($method:ident: $request:ty => $response:ty;)* }) => {
         #[tonic::async_trait]
         impl TinyKv for Store {
             $(async fn $method(&self, request: Request<$request>) -> Result<Response<$response>, Status> {
@@ -59,19 +59,7 @@ macro_rules! tiny_kv {
     };
 }
 
-tiny_kv! {
-    kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
-    kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
-    kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-    kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-    kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
-    kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
-    kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
-    raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
-    raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
-    raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
-    raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
-}
+nokv_proto::for_tiny_kv_calls!(tiny_kv);
 
 /// Region ids that stand for a gRPC status.
 fn refuse(region_id: Option<u64>) -> Result<(), Status> {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nokv_client::{AskingDirectory, Client, GrpcRpc, Located, Options, Reply, Rpc, ScanRange, Topology};
-use nokv_proto::kvrpcpb::{self, Context, SplitRegionRequest};
+use nokv_proto::kvrpcpb::{Context, SplitRegionRequest};
+use nokv_proto::nokvpb;
 use nokv_proto::tikvpb::tikv_client::TikvClient;
-use nokv_proto::{nokvpb, tinykvpb};
 use parking_lot::Mutex;
 
 use crate::rig::{Counter, Rig, STORE, bytes_of, region};
@@ -40,6 +40,7 @@ impl Cutting {
 }
 
 macro_rules! pass_on {
+    (tiny { $($tiny:tt)* } own { $($own:tt)* }) => { pass_on! { $($tiny)* $($own)* } };
     ($($method:ident: $request:ty => $response:ty;)*) => {
         impl Rpc for Cutting {
             $(fn $method<'a>(&'a self, address: &'a str, request: $request) -> Reply<'a, $response> {
@@ -52,19 +53,11 @@ macro_rules! pass_on {
     };
 }
 
-pass_on! {
-    kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
-    kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
-    kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-    kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-    kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
-    kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
-    kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
-    raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
-    raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
-    raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
-    raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
-    region_at: nokvpb::RegionAtRequest => nokvpb::RegionAtResponse;
+nokv_proto::for_tiny_kv_calls! {
+    pass_on
+    own {
+        region_at: nokvpb::RegionAtRequest => nokvpb::RegionAtResponse;
+    }
 }
 
 fn client(rig: &Rig, plan: Vec<(&'static str, Vec<&'static str>)>) -> (Client, Arc<Cutting>) {

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nokv_client::{Reply, Rpc, RpcError};
+use nokv_proto::kvrpcpb;
 use nokv_proto::tikvpb::tikv_server::Tikv as _;
 use nokv_proto::tinykvpb::tiny_kv_server::TinyKv as _;
-use nokv_proto::{kvrpcpb, tinykvpb};
 use nokv_transport::StoreId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -207,20 +207,8 @@ macro_rules! calls {
     };
 }
 
-calls! {
-    tiny {
-        kv_get: kvrpcpb::GetRequest => kvrpcpb::GetResponse;
-        kv_scan: kvrpcpb::ScanRequest => kvrpcpb::ScanResponse;
-        kv_prewrite: tinykvpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
-        kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;
-        kv_check_txn_status: tinykvpb::CheckTxnStatusRequest => tinykvpb::CheckTxnStatusResponse;
-        kv_batch_rollback: kvrpcpb::BatchRollbackRequest => kvrpcpb::BatchRollbackResponse;
-        kv_resolve_lock: kvrpcpb::ResolveLockRequest => kvrpcpb::ResolveLockResponse;
-        raw_get: kvrpcpb::RawGetRequest => kvrpcpb::RawGetResponse;
-        raw_put: kvrpcpb::RawPutRequest => kvrpcpb::RawPutResponse;
-        raw_delete: kvrpcpb::RawDeleteRequest => kvrpcpb::RawDeleteResponse;
-        raw_scan: tinykvpb::RawScanRequest => tinykvpb::RawScanResponse;
-    }
+nokv_proto::for_tiny_kv_calls! {
+    calls
     tikv {
         txn_prewrite, kv_prewrite: kvrpcpb::PrewriteRequest => kvrpcpb::PrewriteResponse;
         txn_commit, kv_commit: kvrpcpb::CommitRequest => kvrpcpb::CommitResponse;

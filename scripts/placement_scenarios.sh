@@ -47,7 +47,7 @@ NODE_COUNT=3 NODE_SPARES=2
 NODE_FLAGS=(--region-min-mib 0 --move-pause 5 --store-down-after 20 --min-free-percent 0 --block-cache-mib 32
   --write-buffer-mib 8)
 if [[ $ONLY == hot ]]; then
-  NODE_FLAGS+=(--region-max-mib 256 --hot-flow-kib 24)
+  NODE_FLAGS+=(--region-max-mib 1024 --hot-flow-kib 400)
 else
   NODE_FLAGS+=(--region-max-mib 2)
 fi
@@ -173,11 +173,16 @@ hold_down() {
   done
 }
 
+# So many clients that each of several regions still has enough to share an entry of its log.
+hot_bench() {
+  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --clients 256 --keys 20000 --value-bytes 1024 \
+    "$@" 9>&-
+}
+
 # A step of the hot range's load; shows what came of it, beside the cluster afterwards.
 hot_step() {
   local file="$WORKDIR/hot.json"
-  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --no-load --clients 64 --keys 20000 \
-    --warmup-seconds 1 --seconds 6 --seed "$RANDOM" 9>&- >"$file"
+  hot_bench --no-load --warmup-seconds 1 --seconds 6 --seed "$RANDOM" >"$file"
   python3 "$NODES_LIB/outage.py" row "$file" "$1"
   row
 }
@@ -198,12 +203,13 @@ hot() {
     say "each node may use $NODE_PERCENT % of a core"
     hold_down store-1 store-2 store-3
   fi
-  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --clients 64 --keys 20000 --seconds 1 9>&- \
-    >"$WORKDIR/hot.json"
+  hot_bench --seconds 1 >"$WORKDIR/hot.json"
   table head "$STORES"
   python3 "$NODES_LIB/outage.py" head
   hot_step "one region has all the load"
+  hot_step "one region has all the load"
   hot_steps "it is split and spread over three" 67
+  until_is whole
   hot_step "spread over three"
   hot_step "spread over three"
   say "two nodes join"
@@ -211,6 +217,7 @@ hot() {
   start store-5
   [[ ! -d $CPU_GROUP-store-1 ]] || hold_down store-4 store-5
   hot_steps "it is spread over five" 67
+  until_is whole
   hot_step "spread over five"
   hot_step "spread over five"
   "$NOKV" operator list --ended 40 "${FIND[@]}" | grep -E "REGION|hot" || true

@@ -14,6 +14,7 @@ use nokv_proto::metapb::Region;
 use crate::budget::Budget;
 use crate::client::Client;
 use crate::error::{Error, InvalidInput, Result};
+use crate::key_error;
 use crate::known_outcomes::TxnOutcome;
 use crate::scan::successor;
 
@@ -71,7 +72,7 @@ impl Client {
         };
         let (route, answer) = self.call(&encoded(&from), &request, &mut budget).await?;
         if let Some(error) = answer.error {
-            return Err(Error::Refused { address: route.address.to_string(), reason: format!("{error:?}") });
+            return Err(Error::Refused { address: route.address.to_string(), reason: key_error::words(&error) });
         }
         let next = match answer.locks.last() {
             Some(last) if answer.locks.len() >= LOCKS_PAGE as usize => Some(successor(&last.key)),
@@ -101,7 +102,7 @@ impl Client {
         let (route, answer) = self.call(&encoded(&from), &request, &mut budget).await?;
         match answer.error {
             None => behind(&route.region),
-            Some(error) => Err(Error::Refused { address: route.address.to_string(), reason: format!("{error:?}") }),
+            Some(error) => Err(Error::Refused { address: route.address.to_string(), reason: key_error::words(&error) }),
         }
     }
 }

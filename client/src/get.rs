@@ -11,6 +11,7 @@ use nokv_proto::kvrpcpb;
 use crate::budget::Budget;
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::key_error;
 use crate::options::ReadFrom;
 
 impl Client {
@@ -74,7 +75,7 @@ impl Client {
                 return Ok((!answer.not_found).then_some(answer.value));
             };
             let Some(lock) = error.locked else {
-                return Err(Error::Refused { address: route.address.to_string(), reason: format!("{error:?}") });
+                return Err(Error::Refused { address: route.address.to_string(), reason: key_error::words(&error) });
             };
             self.resolve(vec![lock], budget).await?;
             // A replica may have heard of the lock, and not yet of its end.

@@ -33,10 +33,16 @@ pub(crate) fn reason(error: KeyError) -> AbortReason {
     if !error.abort.is_empty() {
         return AbortReason::RolledBack(error.abort);
     }
-    if !error.retryable.is_empty() {
-        return AbortReason::Refused(error.retryable);
+    AbortReason::Refused(words(&error))
+}
+
+/// What the store says about it, or else all that it holds.
+pub(crate) fn words(error: &KeyError) -> String {
+    match error {
+        KeyError { abort, .. } if !abort.is_empty() => abort.clone(),
+        KeyError { retryable, .. } if !retryable.is_empty() => retryable.clone(),
+        _ => format!("{error:?}"),
     }
-    AbortReason::Refused(format!("{error:?}"))
 }
 
 fn show(key: &Bytes) -> String {

@@ -12,6 +12,7 @@ use crate::budget::{Budget, Wait};
 use crate::client::Client;
 use crate::collect_garbage::by_owner;
 use crate::error::{Error, Result};
+use crate::key_error;
 use crate::known_outcomes::TxnOutcome;
 use crate::mutation::PlacedKey;
 use crate::spread::{Batch, OnError, Step};
@@ -204,8 +205,9 @@ impl Client {
             None => Ok(Some(answer)),
             Some(error) if error.txn_not_found.is_some() && question.caller_start_ts == question.lock_ts => Ok(None),
             Some(error) => Err(Error::Protocol(format!(
-                "store {} cannot tell what became of transaction {start_ts}: {error:?}",
-                route.peer.store_id
+                "store {} cannot tell what became of transaction {start_ts}: {}",
+                route.peer.store_id,
+                key_error::words(error)
             ))),
         }
     }
@@ -235,8 +237,9 @@ impl Client {
                 };
                 if let Some(error) = answer.error {
                     return Err(Error::Protocol(format!(
-                        "store {} cannot tell the locks of transaction {owner}: {error:?}",
-                        route.peer.store_id
+                        "store {} cannot tell the locks of transaction {owner}: {}",
+                        route.peer.store_id,
+                        key_error::words(&error)
                     )));
                 }
                 let mut found = found.lock();
@@ -281,8 +284,9 @@ impl Client {
             match answer.error {
                 None => Ok(Step::Done),
                 Some(error) => Err(Error::Protocol(format!(
-                    "store {} cannot resolve the locks of transaction {owner}, whose outcome is {outcome:?}: {error:?}",
-                    route.peer.store_id
+                    "store {} cannot resolve the locks of transaction {owner}, whose outcome is {outcome:?}: {}",
+                    route.peer.store_id,
+                    key_error::words(&error)
                 ))),
             }
         };

@@ -8,6 +8,7 @@ use nokv_proto::kvrpcpb;
 use crate::budget::Budget;
 use crate::client::Client;
 use crate::error::{Error, InvalidInput, Result};
+use crate::key_error;
 use crate::options::ReadFrom;
 
 /// A key and its value.
@@ -123,7 +124,7 @@ impl Client {
                     Some(kvrpcpb::KeyError { locked: Some(lock), .. }) => locks.push(lock),
                     Some(error) => {
                         let address = route.address.to_string();
-                        return Err(Error::Refused { address, reason: format!("{error:?}") });
+                        return Err(Error::Refused { address, reason: key_error::words(&error) });
                     }
                     // What lies behind the first locked key comes again with the next request.
                     None if locks.is_empty() => pairs.push((pair.key, pair.value)),

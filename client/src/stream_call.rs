@@ -5,6 +5,7 @@ use nokv_proto::tikvpb::batch_commands_request::request::Cmd;
 use nokv_proto::tikvpb::batch_commands_response::response::Cmd as Reply;
 use nokv_proto::{kvrpcpb, tinykvpb};
 
+use crate::key_error;
 use crate::rpc::RpcError;
 
 /// A request that can be one of many in a frame.
@@ -110,7 +111,7 @@ impl Streamed for tinykvpb::CheckTxnStatusRequest {
     fn answer(reply: Reply) -> Result<Self::Answer, RpcError> {
         let Reply::CheckTxnStatus(answer) = reply else { return other_kind() };
         if let Some(error) = answer.error {
-            return Err(RpcError::Refused(format!("{error:?}")));
+            return Err(RpcError::Refused(key_error::words(&error)));
         }
         let kvrpcpb::CheckTxnStatusResponse { region_error, lock_ttl, commit_version, action, .. } = answer;
         Ok(tinykvpb::CheckTxnStatusResponse { region_error, lock_ttl, commit_version, action })
@@ -129,7 +130,7 @@ impl Streamed for tinykvpb::RawScanRequest {
         let Reply::RawScan(mut answer) = reply else { return other_kind() };
         // kvproto has no other place for an error of the whole scan.
         let failed = answer.kvs.iter_mut().find_map(|pair| pair.error.take());
-        let error = failed.map(|error| if error.abort.is_empty() { format!("{error:?}") } else { error.abort });
+        let error = failed.map(|error| key_error::words(&error));
         let kvs = if error.is_some() { Vec::new() } else { answer.kvs };
         Ok(tinykvpb::RawScanResponse { region_error: answer.region_error, error: error.unwrap_or_default(), kvs })
     }

@@ -30,7 +30,11 @@ const INFO_LOG_BYTES_MAX: usize = 8 << 20;
 pub(super) fn database_options(options: &RocksOptions) -> Result<Options, Error> {
     // After an I/O error RocksDB may try to resume by itself, dropping the write-ahead log whose sync failed in favour
     // of a flush. We want the first failure to be final: the caller has already been told, and stops.
-    let mut db = Options::default().get_options_from_string("max_bgerror_resume_count=0")?;
+    let mut db = Options::default().get_options_from_string(
+        // And each write-ahead log says what its predecessor held: a power cut may leave the newer one and not the end
+        // of the older, where neither was synced. Replay then has to stop, and without this went on.
+        "max_bgerror_resume_count=0;track_and_verify_wals=true",
+    )?;
     db.create_if_missing(true);
     db.create_missing_column_families(true);
     db.set_paranoid_checks(true);

@@ -79,7 +79,8 @@ enum Change {
     DeleteRange(Cf, Vec<u8>, Vec<u8>),
 }
 
-fn is_import(step: u64) -> bool {
+/// Whether a step takes an import in.
+pub fn is_import(step: u64) -> bool {
     step % STEPS_PER_IMPORT == STEPS_PER_IMPORT - 1
 }
 

@@ -47,7 +47,7 @@ NODE_COUNT=3 NODE_SPARES=2
 NODE_FLAGS=(--region-min-mib 0 --move-pause 5 --store-down-after 20 --min-free-percent 0 --block-cache-mib 32
   --write-buffer-mib 8)
 if [[ $ONLY == hot ]]; then
-  NODE_FLAGS+=(--region-max-mib 1024 --hot-flow-kib 400)
+  NODE_FLAGS+=(--region-max-mib 256 --hot-flow-kib 24)
 else
   NODE_FLAGS+=(--region-max-mib 2)
 fi
@@ -173,10 +173,8 @@ hold_down() {
   done
 }
 
-# So many clients that each of several regions still has enough to share an entry of its log.
 hot_bench() {
-  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --clients 256 --keys 20000 --value-bytes 1024 \
-    "$@" 9>&-
+  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --clients 64 --keys 20000 "$@" 9>&-
 }
 
 # A step of the hot range's load; shows what came of it, beside the cluster afterwards.

@@ -85,6 +85,7 @@ impl PlacedNode {
         let placement = PlacementOptions {
             members: members(options),
             first_region: first_region(options, regions),
+            highest_id: highest_id(regions),
             settings: settings.clone(),
         };
         let store = myself(options, options.store, address);
@@ -146,6 +147,12 @@ fn members(options: &NodeOptions) -> std::collections::BTreeSet<StoreId> {
     }
     let known = options.stores.iter().map(|(store, _)| *store);
     known.chain(options.peers.iter().map(|peer| StoreId(peer.id))).chain([options.store]).collect()
+}
+
+/// The highest id of these regions and their peers.
+fn highest_id(regions: &[Region]) -> u64 {
+    let ids = regions.iter().flat_map(|region| region.peers.iter().map(|peer| peer.id).chain([region.id]));
+    ids.max().unwrap_or(0)
 }
 
 /// A region of this store that stands for the whole keyspace: the others are made known by their leaders, and take

@@ -2,6 +2,7 @@
 //! A request that names another cluster is refused before anything else.
 
 use bytes::Bytes;
+use nokv_engine::Engine;
 use nokv_placement::state::{Command, Refusal, Reply, StoreRecord};
 use nokv_proto::metapb::{Cluster, Store, StoreState};
 use nokv_proto::pdpb::*;
@@ -16,7 +17,7 @@ pub(super) fn claimed(header: Option<&RequestHeader>) -> u64 {
     header.map_or(0, |header| header.cluster_id)
 }
 
-impl Placement {
+impl<E: Engine> Placement<E> {
     /// Refuses a request of another cluster. Requests that name none are from clients that do not know it yet.
     pub(super) fn check_cluster(&self, header: Option<&RequestHeader>) -> Result<u64, Status> {
         let (ours, theirs) = (self.cluster_id(), claimed(header));

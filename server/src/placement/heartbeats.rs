@@ -4,6 +4,7 @@
 use std::pin::Pin;
 
 use futures_util::stream::{Stream, unfold};
+use nokv_engine::Engine;
 use nokv_placement::schedule::StoreReport;
 use nokv_proto::pdpb::*;
 use nokv_raftstore::StoreId;
@@ -18,11 +19,12 @@ use super::{Placement, PlacementError};
 /// Answers of a stream.
 pub(super) type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-impl Placement {
-    pub(super) async fn store_heartbeat(
-        &self,
-        request: StoreHeartbeatRequest,
-    ) -> Result<StoreHeartbeatResponse, Status> {
+impl<E: Engine> Placement<E> {
+    /// Takes in how a store is.
+    ///
+    /// # Errors
+    /// Placement does not lead here, or is not begun.
+    pub async fn store_heartbeat(&self, request: StoreHeartbeatRequest) -> Result<StoreHeartbeatResponse, Status> {
         let cluster_id = self.check_cluster(request.header.as_ref())?;
         let stats = request.stats.unwrap_or_default();
         let id = StoreId(stats.store_id);
@@ -56,7 +58,13 @@ impl Placement {
     }
 
     /// Answers one heartbeat of a region's leader; `None` = there is nothing to do.
-    async fn region_beat(&self, request: RegionHeartbeatRequest) -> Result<Option<RegionHeartbeatResponse>, Status> {
+    ///
+    /// # Errors
+    /// Placement does not lead here, or is not begun.
+    pub async fn region_beat(
+        &self,
+        request: RegionHeartbeatRequest,
+    ) -> Result<Option<RegionHeartbeatResponse>, Status> {
         let cluster_id = self.check_cluster(request.header.as_ref())?;
         let (answer, told) = oneshot::channel();
         let job = Job::Heartbeat(Box::new(report(request)), answer);

@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use nokv_client::PlacementLink;
-use nokv_engine::{Engine as _, RaftLog, RocksEngine, RocksOptions, SharedRaftLog};
+use nokv_engine::{Engine, RaftLog, RocksEngine, RocksOptions, SharedRaftLog};
 use nokv_placement::clock::ClockReading;
 use nokv_placement::state::{Command, Reply, Settings, State};
 use nokv_proto::metapb::{Peer, PeerRole, Region, RegionEpoch, Store};
@@ -24,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::PlacementError;
 use super::led::Led;
+use super::machine::Machine;
 use super::steward::{Job, Steward};
 use crate::node::{BootClock, NodeError};
 
@@ -47,19 +47,27 @@ pub struct PlacementOptions {
     pub members: BTreeSet<StoreId>,
     /// The region with which a new cluster begins: every key, and with this store's peer.
     pub first_region: Region,
+    /// The highest id that a region or a peer has on that day: new ones begin above, whoever is heard of first.
+    pub highest_id: u64,
     /// How scheduling is to work in a new cluster.
     pub settings: Settings,
 }
 
 /// Placement's handle; clones share one.
-#[derive(Clone, Debug)]
-pub struct Placement {
-    pub(super) inner: Arc<Inner>,
+#[derive(Debug)]
+pub struct Placement<E: Engine = RocksEngine> {
+    pub(super) inner: Arc<Inner<E>>,
+}
+
+impl<E: Engine> Clone for Placement<E> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone() }
+    }
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) raftstore: Raftstore<RocksEngine>,
+pub(super) struct Inner<E: Engine> {
+    pub(super) raftstore: Raftstore<E>,
     /// Where the other stores listen.
     pub(super) book: AddressBook,
     /// This store, as others should know it.
@@ -71,9 +79,15 @@ pub(super) struct Inner {
     pub(super) led: Mutex<Option<Led>>,
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) log: Logger,
+    pub(super) machine: Machine,
     cluster_id: AtomicU64,
-    started: Instant,
-    started_ms: u64,
+    started: ClockReading,
+}
+
+/// The task that decides, before it runs.
+pub struct Deciding<E: Engine> {
+    placement: Placement<E>,
+    jobs: mpsc::Receiver<Job>,
 }
 
 /// Placement before its threads run.
@@ -81,7 +95,7 @@ pub struct PlacementHost {
     /// Its handle.
     pub placement: Placement,
     opened: OpenStore<RocksEngine>,
-    jobs: mpsc::Receiver<Job>,
+    deciding: Deciding<RocksEngine>,
 }
 
 impl PlacementHost {
@@ -115,22 +129,9 @@ impl PlacementHost {
         let config = Config { seed: rand::random(), ..Config::default() };
         let clock: Arc<dyn Clock> = Arc::new(BootClock);
         let opened = open(engine, entries, id, config, clock, raft_log)?;
-        let (sender, jobs) = mpsc::channel(JOBS_MAX);
-        let started_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let inner = Inner {
-            raftstore: opened.handle.clone(),
-            book,
-            store,
-            options,
-            link,
-            led: Mutex::new(None),
-            jobs: sender,
-            log: log.clone(),
-            cluster_id: AtomicU64::new(0),
-            started: Instant::now(),
-            started_ms: u64::try_from(started_ms).unwrap_or(0),
-        };
-        Ok(Self { placement: Placement { inner: Arc::new(inner) }, opened, jobs })
+        let (placement, deciding) =
+            Placement::over(opened.handle.clone(), store, options, (book, link), Machine::real(), log.clone());
+        Ok(Self { placement, opened, deciding })
     }
 
     /// For the network.
@@ -148,14 +149,21 @@ impl PlacementHost {
         on_failure: &Arc<dyn Fn(StoreError) + Send + Sync>,
     ) -> std::io::Result<(Placement, RunningStore, JoinHandle<()>)> {
         let running = self.opened.start(network, on_failure)?;
-        let steward = Steward::new(self.placement.clone(), on_failure.clone());
-        let deciding = tokio::spawn(steward.run(self.jobs));
+        let deciding = tokio::spawn(self.deciding.run(on_failure.clone()));
         Ok((self.placement, running, deciding))
     }
 }
 
+impl<E: Engine> Deciding<E> {
+    /// Runs until the last handle is gone, which is when the node ends. `on_failure` hears of a state that cannot be
+    /// read: the node must stop then.
+    pub async fn run(self, on_failure: Arc<dyn Fn(StoreError) + Send + Sync>) {
+        Steward::new(self.placement, on_failure).run(self.jobs).await;
+    }
+}
+
 /// Placement's region on its first day.
-fn region_of(members: &BTreeSet<StoreId>) -> Region {
+pub fn region_of(members: &BTreeSet<StoreId>) -> Region {
     let peers = members.iter().map(|store| Peer { id: store.0, store_id: store.0, ..Peer::default() });
     Region {
         id: PLACEMENT_REGION.0,
@@ -165,24 +173,49 @@ fn region_of(members: &BTreeSet<StoreId>) -> Region {
     }
 }
 
-impl Placement {
-    /// Where requests of placement's region go.
-    pub(super) fn context() -> RequestContext {
-        RequestContext { region_id: PLACEMENT_REGION, ..RequestContext::default() }
+/// Where requests of placement's region go.
+pub(super) fn context() -> RequestContext {
+    RequestContext { region_id: PLACEMENT_REGION, ..RequestContext::default() }
+}
+
+impl<E: Engine> Placement<E> {
+    /// Placement over a raftstore that holds its region. `store` is this store, as others should know it.
+    pub fn over(
+        raftstore: Raftstore<E>,
+        store: Store,
+        options: PlacementOptions,
+        (book, link): (AddressBook, PlacementLink),
+        machine: Machine,
+        log: Logger,
+    ) -> (Self, Deciding<E>) {
+        let (sender, jobs) = mpsc::channel(JOBS_MAX);
+        let started = (machine.reading)();
+        let inner = Inner {
+            raftstore,
+            book,
+            store,
+            options,
+            link,
+            led: Mutex::new(None),
+            jobs: sender,
+            log,
+            machine,
+            cluster_id: AtomicU64::new(0),
+            started,
+        };
+        let placement = Self { inner: Arc::new(inner) };
+        (placement.clone(), Deciding { placement, jobs })
     }
 
     /// A time for all that is decided here: it begins at the wall clock's and never goes back.
     pub(super) fn now_ms(&self) -> u64 {
-        self.inner.started_ms + u64::try_from(self.inner.started.elapsed().as_millis()).unwrap_or(u64::MAX / 2)
+        let ClockReading { wall_ms, steady_ms } = self.inner.started;
+        wall_ms + self.reading().steady_ms.saturating_sub(steady_ms)
     }
 
     /// What the machine's clocks show, for timestamps.
     pub(super) fn reading(&self) -> ClockReading {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        ClockReading {
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-            steady_ms: u64::try_from(self.inner.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        }
+        (self.inner.machine.reading)()
     }
 
     /// Decides a command, and answers when it is applied.
@@ -248,7 +281,7 @@ impl Placement {
     }
 
     /// Placement's region, for status pages and an orderly stop.
-    pub fn raftstore(&self) -> &Raftstore<RocksEngine> {
+    pub fn raftstore(&self) -> &Raftstore<E> {
         &self.inner.raftstore
     }
 

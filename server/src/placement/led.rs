@@ -1,10 +1,12 @@
 //! What a node knows of the cluster while it leads placement, all of it read or begun under one term.
 //! It is thrown away when the term ends, or when something that it decided could not be applied.
 
-use nokv_placement::clock::{Allocator, ClockReading};
+use nokv_engine::{Engine, is_planted};
+use nokv_placement::clock::Allocator;
 use nokv_placement::schedule::Scheduler;
 use nokv_placement::state::State;
 
+use super::Placement;
 use super::peer_ids::PeerIdPool;
 
 /// See the file's head.
@@ -20,9 +22,11 @@ pub(super) struct Led {
 }
 
 impl Led {
-    pub(super) fn begin(term: u64, state: State, now_ms: u64, reading: ClockReading) -> Self {
-        let allocator = Allocator::starting_at(state.timestamp_bound_ms(), reading);
-        let scheduler = Scheduler::new(now_ms, rand::random());
+    pub(super) fn begin<E: Engine>(term: u64, state: State, placement: &Placement<E>) -> Self {
+        let now_ms = placement.now_ms();
+        let bound_ms = if is_planted("begin at the new leader's clock") { 0 } else { state.timestamp_bound_ms() };
+        let allocator = Allocator::starting_at(bound_ms, placement.reading());
+        let scheduler = Scheduler::new(now_ms, (placement.inner.machine.draw)());
         Self { term, state, scheduler, allocator, peer_ids: PeerIdPool::default(), next_tick_ms: now_ms }
     }
 }

@@ -1,6 +1,7 @@
 //! The calls about regions: where a key is, what lies in a range, ids for a split, what is under way.
 //! They are answered from the leader's memory, which its regions' leaders keep new.
 
+use nokv_engine::Engine;
 use nokv_placement::regions::ScanBounds;
 use nokv_placement::schedule::Kind;
 use nokv_placement::state::{Command, Reply};
@@ -14,7 +15,7 @@ use super::{Placement, PlacementError};
 /// New regions of one split.
 const SPLITS_MAX: u32 = 1_024;
 
-impl Placement {
+impl<E: Engine> Placement<E> {
     pub(super) async fn get_region(&self, request: GetRegionRequest) -> Result<GetRegionResponse, Status> {
         let cluster_id = self.check_cluster(request.header.as_ref())?;
         Ok(self.look(|led| region_answer(cluster_id, led.state.regions().holding(&request.region_key)))?)

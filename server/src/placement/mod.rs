@@ -10,7 +10,8 @@
 //!   reporter.rs: this node's own heartbeats to whoever leads ──▶ orders.rs: what it is told to do with its regions
 //! ```
 //!
-//! * `host.rs`: the directory, the region and the handle. `inboxes.rs`: one network for both raftstores.
+//! * `host.rs`: the directory, the region and the handle. `machine.rs`: its clocks.
+//!   `inboxes.rs`: one network for both raftstores.
 //! * `asked.rs`: regions that somebody wants cut or spread. `members.rs`: who hosts placement.
 //! * `ids.rs`: ids for splits, asked of whoever leads. `peer_ids.rs`: those that the leader has at hand.
 //!   `timestamps.rs`: timestamps. `garbage.rs`: the safe point advances by itself.
@@ -32,6 +33,7 @@ mod ids;
 mod inboxes;
 mod led;
 mod lookups;
+mod machine;
 mod members;
 mod orders;
 mod pages;
@@ -46,13 +48,15 @@ mod wire;
 pub use error::PlacementError;
 pub use etcd::EtcdService;
 pub use garbage::keep_safe_point;
-pub use host::{PLACEMENT_REGION, Placement, PlacementHost, PlacementOptions};
+pub use host::{Deciding, PLACEMENT_REGION, Placement, PlacementHost, PlacementOptions, region_of};
 pub use ids::PlacementIds;
 pub use inboxes::BothInboxes;
+pub use machine::Machine;
 pub(crate) use members::HOSTS_LABEL;
 pub use members::keep_members;
+pub use orders::carry_out;
 pub(crate) use pages::pages;
-pub use reporter::{Reporter, StoreSelf};
+pub use reporter::{Reporter, StoreSelf, beat};
 pub(crate) use services::DIRECTORY_HEADER;
 pub use services::{PdService, SchedulerService};
 pub use view::ViewService;

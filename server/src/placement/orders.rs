@@ -16,10 +16,7 @@ use crate::auto_split::split_in_half;
 ///
 /// # Errors
 /// As replication says.
-pub(super) async fn carry_out<E: Engine>(
-    admin: &RegionAdmin<E>,
-    order: RegionHeartbeatResponse,
-) -> Result<bool, AdminError> {
+pub async fn carry_out<E: Engine>(admin: &RegionAdmin<E>, order: RegionHeartbeatResponse) -> Result<bool, AdminError> {
     let raftstore = admin.raftstore();
     let region_id = RegionId(order.region_id);
     let epoch = order.region_epoch.unwrap_or_default();

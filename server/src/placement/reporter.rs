@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nokv_client::{PlacementLeader, PlacementLink};
-use nokv_engine::RocksEngine;
+use nokv_engine::{Engine, RocksEngine};
 use nokv_proto::metapb::{Peer, Region, Store};
 use nokv_proto::pdpb::pd_client::PdClient;
 use nokv_proto::pdpb::{
     GetAllStoresRequest, PeerStats, PutStoreRequest, RegionHeartbeatRequest, RequestHeader, StoreHeartbeatRequest,
     StoreStats, TimeInterval,
 };
-use nokv_raftstore::{Feeding, RegionExt as _, RegionId, RegionStatus, Role, StoreError, StoreId};
+use nokv_raftstore::{Feeding, Raftstore, RegionExt as _, RegionId, RegionStatus, Role, StoreError, StoreId};
 use nokv_transport::AddressBook;
 use slog::{Logger, info, warn};
 use tokio::sync::mpsc;
@@ -246,7 +246,7 @@ impl Reporter {
             if !is_news && !is_joining {
                 continue;
             }
-            let mut beat = self.beat(&session.header, &status).await;
+            let mut beat = beat(self.admin.raftstore(), &session.header, &status).await;
             let bytes = beat.approximate_size;
             if let Some(last) = last.filter(|last| last.region.range() == state.region.range()) {
                 // What is applied is added to a region's size, whether it overwrites or not; a correction is no flow.
@@ -259,25 +259,30 @@ impl Reporter {
         }
         Ok(())
     }
+}
 
-    async fn beat(&self, header: &RequestHeader, status: &RegionStatus) -> RegionHeartbeatRequest {
-        let state = &status.state;
-        let size = status.size.unwrap_or_default();
-        let progress = self.admin.raftstore().progress(state.region.region_id()).await.unwrap_or_default();
-        let others = progress.iter().filter(|it| it.peer.id != state.peer.id);
-        let down = others.clone().filter(|it| !it.active);
-        let pending = others.filter(|it| it.feeding != Feeding::FromLog || it.matched_index == 0);
-        RegionHeartbeatRequest {
-            header: Some(header.clone()),
-            region: Some(Region::clone(&state.region)),
-            leader: Some(state.peer),
-            term: state.term,
-            down_peers: down.map(|it| PeerStats { peer: Some(it.peer), down_seconds: DOWN_SECONDS }).collect(),
-            pending_peers: pending.map(|it| it.peer).collect(),
-            approximate_size: size.bytes,
-            approximate_keys: size.records,
-            ..RegionHeartbeatRequest::default()
-        }
+/// The heartbeat of a region that is led here.
+pub async fn beat<E: Engine>(
+    raftstore: &Raftstore<E>,
+    header: &RequestHeader,
+    status: &RegionStatus,
+) -> RegionHeartbeatRequest {
+    let state = &status.state;
+    let size = status.size.unwrap_or_default();
+    let progress = raftstore.progress(state.region.region_id()).await.unwrap_or_default();
+    let others = progress.iter().filter(|it| it.peer.id != state.peer.id);
+    let down = others.clone().filter(|it| !it.active);
+    let pending = others.filter(|it| it.feeding != Feeding::FromLog || it.matched_index == 0);
+    RegionHeartbeatRequest {
+        header: Some(header.clone()),
+        region: Some(Region::clone(&state.region)),
+        leader: Some(state.peer),
+        term: state.term,
+        down_peers: down.map(|it| PeerStats { peer: Some(it.peer), down_seconds: DOWN_SECONDS }).collect(),
+        pending_peers: pending.map(|it| it.peer).collect(),
+        approximate_size: size.bytes,
+        approximate_keys: size.records,
+        ..RegionHeartbeatRequest::default()
     }
 }
 

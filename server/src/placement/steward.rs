@@ -4,15 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nokv_engine::WriteBatch;
+use nokv_engine::{Engine, WriteBatch};
 use nokv_placement::regions::Report;
 use nokv_placement::schedule::Order;
-use nokv_placement::state::{Command, LoadError, Reply, State};
+use nokv_placement::state::{Command, IDS_MAX, LoadError, Reply, State};
 use nokv_raftstore::{Proposal, RegionExt as _, Role, StoreError};
 use slog::{info, warn};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::host::context;
 use super::led::Led;
 use super::{PLACEMENT_REGION, Placement, PlacementError};
 
@@ -51,13 +52,13 @@ struct Durable {
 }
 
 /// See the file's head.
-pub(super) struct Steward {
-    placement: Placement,
+pub(super) struct Steward<E: Engine> {
+    placement: Placement<E>,
     on_failure: Arc<dyn Fn(StoreError) + Send + Sync>,
 }
 
-impl Steward {
-    pub(super) fn new(placement: Placement, on_failure: Arc<dyn Fn(StoreError) + Send + Sync>) -> Self {
+impl<E: Engine> Steward<E> {
+    pub(super) fn new(placement: Placement<E>, on_failure: Arc<dyn Fn(StoreError) + Send + Sync>) -> Self {
         Self { placement, on_failure }
     }
 
@@ -67,7 +68,9 @@ impl Steward {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let mut round = Vec::new();
+            // What has arrived goes first: each round keeps house as well.
             tokio::select! {
+                biased;
                 job = jobs.recv() => match job {
                     Some(job) => round.push(job),
                     None => return,
@@ -120,16 +123,17 @@ impl Steward {
         if placement.look(|led| led.term == status.state.term).unwrap_or(false) {
             return Ok(());
         }
-        let view = placement.inner.raftstore.view(&Placement::context()).await?;
+        let view = placement.inner.raftstore.view(&context()).await?;
         let term = view.term;
-        let loaded = tokio::task::spawn_blocking(move || State::load(&view.view)).await;
-        let state = match loaded {
-            Ok(Ok(state)) => state,
-            Ok(Err(error)) => return Err(self.fail(error)),
-            Err(_) => return Err(PlacementError::Stopping),
+        let loaded = if placement.inner.machine.has_slow_disk {
+            let loading = tokio::task::spawn_blocking(move || State::load(&view.view)).await;
+            loading.map_err(|_| PlacementError::Stopping)?
+        } else {
+            State::load(&view.view)
         };
+        let state = loaded.map_err(|error| self.fail(error))?;
         info!(placement.inner.log, "this node leads placement"; "term" => term, "regions" => state.regions().len());
-        *placement.inner.led.lock() = Some(Led::begin(term, state, placement.now_ms(), placement.reading()));
+        *placement.inner.led.lock() = Some(Led::begin(term, state, placement));
         Ok(())
     }
 
@@ -195,12 +199,15 @@ impl Steward {
         if led.state.cluster_id() != 0 {
             return;
         }
-        let cluster_id = rand::random::<u64>() >> 1 | 1;
+        let cluster_id = (inner.machine.draw)() >> 1 | 1;
         let (store, region) = (inner.store.clone(), Some(inner.options.first_region.clone()));
         let settings = inner.options.settings.clone();
         let begin =
             [Command::Found { cluster_id }, Command::Bootstrap { store, region }, Command::PutSettings(settings)];
-        for command in begin {
+        // Leaders tell of their regions one after the other, and the first of them may be given a new peer at once.
+        let taken = u32::try_from(inner.options.highest_id).unwrap_or(IDS_MAX).min(IDS_MAX);
+        let ids = (taken > 0).then_some(Command::AllocateIds { count: taken });
+        for command in begin.into_iter().chain(ids) {
             if let Err(refusal) = led.state.decide(command, now_ms, batch) {
                 warn!(inner.log, "the cluster cannot begin as it was described"; "why" => %refusal);
             }

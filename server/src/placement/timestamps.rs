@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
+use nokv_engine::{Engine, is_planted};
 use nokv_placement::clock::{AllocateError, Decision};
 use nokv_placement::state::Command;
 
+use super::host::context;
 use super::{Placement, PlacementError};
 
 /// How often a caller waits for a bound, or for time to catch up with demand.
 const TRIES: u32 = 20;
 
-impl Placement {
+impl<E: Engine> Placement<E> {
     /// `count` timestamps that follow one another; the first.
     ///
     /// # Errors
@@ -21,9 +23,13 @@ impl Placement {
             let reading = self.reading();
             let (term, decision) = self.look(|led| (led.term, led.allocator.allocate(reading, count)))?;
             match decision {
+                Ok(Decision::Granted { first }) if is_planted("hand timestamps out unasked") => return Ok(first),
                 Ok(Decision::Granted { first }) => {
-                    let view = self.inner.raftstore.view(&Placement::context()).await?;
+                    let view = self.inner.raftstore.view(&context()).await?;
                     return if view.term == term { Ok(first) } else { Err(PlacementError::NotLeader) };
+                }
+                Ok(Decision::BoundNeeded { bound_ms }) if is_planted("raise the bound before it is durable") => {
+                    self.look(|led| led.allocator.bound_is_durable(bound_ms))?;
                 }
                 Ok(Decision::BoundNeeded { bound_ms }) => {
                     self.decide(Command::RaiseTimestampBound { bound_ms }).await?;

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 
 use crate::mutations;
 use crate::run::{Report, RunOptions, run};
-use crate::scenario::{QUIET, SCENARIOS, Scenario};
+use crate::scenario::{PLACED, QUIET, SCENARIOS, Scenario};
 use crate::trace::Sink;
 
 /// A whole NoKV cluster in one thread from one seed.
@@ -66,7 +66,7 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 pub fn main() -> ExitCode {
     let args = Args::parse();
     if args.list {
-        SCENARIOS.iter().for_each(|scenario| println!("{}", scenario.name));
+        SCENARIOS.iter().chain(&PLACED).for_each(|scenario| println!("{}", scenario.name));
         return ExitCode::SUCCESS;
     }
     if args.speed {
@@ -128,12 +128,12 @@ struct Totals {
     virtual_time: Duration,
     operations: [u64; 3],
     faults: [u64; 3],
-    changes: [u64; 3],
+    changes: [u64; 4],
 }
 
 impl Totals {
     fn new() -> Self {
-        let (operations, faults, changes) = ([0; 3], [0; 3], [0; 3]);
+        let (operations, faults, changes) = ([0; 3], [0; 3], [0; 4]);
         let virtual_time = Duration::ZERO;
         Totals { begin: Instant::now(), runs: 0, failures: 0, virtual_time, operations, faults, changes }
     }
@@ -153,12 +153,12 @@ impl std::fmt::Display for Totals {
         let seconds = self.begin.elapsed().as_secs_f64();
         let [operations, refused, unknown] = self.operations;
         let [kills, disks, others] = self.faults;
-        let [images, merges, regions] = self.changes;
+        let [images, merges, regions, orders] = self.changes;
         write!(
             f,
             "{} seeds, {} failed, in {seconds:.1} s ({:.0} a minute): {:.2} virtual hours, {operations} operations \
              ({refused} refused, {unknown} unknown), {kills} kills, {disks} disk failures, {others} other faults, \
-             {images} images, {merges} merges, {regions} regions",
+             {images} images, {merges} merges, {regions} regions, {orders} orders",
             self.runs,
             self.failures,
             self.runs as f64 * 60.0 / seconds,

@@ -31,11 +31,13 @@
 //! | [`scenario`] | the scenarios, as a table |
 //! | [`world`] | `node`, `raft_task`, `apply_task` in a `process`, on a `slot`; `clock`, `disk`, `power` |
 //! | | between them: `link`, `store_link`, `oracle`, `directory`, `network_task`; `orders`; `atlas`: the regions |
+//! | | to placement: `placement_way`, `reporting` |
 //! | [`faults`] | one file a kind of fault |
 //! | [`workloads`] | registers, bank, lists, inserts, raw keys, long reads; clients that use and leave them |
 //! | [`checkers`] | who judges their histories; pure, each tested with planted anomalies |
 //! | [`invariants`] | what must hold at every moment, seen from outside; one file a rule |
 //! | [`mutations`] | mistakes planted in the code under test, and how soon they are found |
+//! | [`placed`] | placement, in a world of its own: its settings, and the two reckoned up as one |
 //! | [`random`], [`trace`], [`cli`] | the seed's streams; what is written down; the command line |
 //!
 //! Invariants: no thread, clock or random source but the seed's within a run (tokio's current-thread runtime with
@@ -44,17 +46,19 @@
 //!
 //! What stands in for production code, and must be kept like it: `world/raft_task.rs` for `RaftLoop::run`,
 //! `world/apply_task.rs` for `run_apply_loop`, `world/link.rs` and `world/store_link.rs` for gRPC, `world/oracle.rs`
-//! for the oracle's HTTP service, `world/directory.rs` for whoever knows the map.
+//! for the oracle's HTTP service, `world/directory.rs` for whoever knows the map, `world/reporting.rs` and
+//! `world/placement_way.rs` for placement's streams.
 //!
-//! Absent, until the code under test has it: placement; reads that fail on demand (the in-memory engine has
-//! none). Absent on purpose: RocksDB and sockets (real processes are hurt elsewhere); timers finer than tokio's
-//! millisecond; a store that comes back wiped under its old id (it would deny what it acknowledged, and is refused).
+//! Absent, until the code under test has it: reads that fail on demand (the in-memory engine has none). Absent
+//! on purpose: RocksDB and sockets (real processes are hurt elsewhere); timers finer than tokio's millisecond; a store
+//! that comes back wiped under its old id (it would deny what it acknowledged, and is refused).
 
 pub mod checkers;
 pub mod cli;
 pub mod faults;
 pub mod invariants;
 pub mod mutations;
+pub mod placed;
 pub mod random;
 pub mod run;
 pub mod scenario;

@@ -13,7 +13,7 @@ pub struct Mutation {
     pub name: &'static str,
     /// Where it is.
     pub place: &'static str,
-    /// Seeds, of all scenarios in turn, within which it must be found.
+    /// Seeds, of all scenarios in turn (of those with placement, if it is there), within which it must be found.
     pub within_seeds: u64,
 }
 
@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 51] = [
+pub const MUTATIONS: [Mutation; 54] = [
     mutation("send before sync", "raftstore: ready", 40),
     mutation("do not sync", "raftstore: ready", 10),
     mutation("forget the vote", "raftstore: ready", 60),
@@ -72,6 +72,9 @@ pub const MUTATIONS: [Mutation; 51] = [
     mutation("follow whoever asks", "raftstore: settled", 3_000),
     mutation("read what is settled before it is applied", "server: settled", 400),
     mutation("forget the bound of timestamps", "placement: clock", 200),
+    mutation("begin at the new leader's clock", "server: placement", 200),
+    mutation("raise the bound before it is durable", "server: placement", 400),
+    mutation("hand timestamps out unasked", "server: placement", 400),
     mutation("commit timestamp before prewrite", "client: two_phase", 40),
     mutation("call unknown commits failed", "client: commit", 200),
 ];
@@ -105,12 +108,13 @@ pub fn print_table(only: Option<&str>, seconds: u64) -> ExitCode {
 #[cfg(feature = "planted-bugs")]
 pub fn find(mutation: &Mutation, seconds: u64) -> Option<(u64, String)> {
     use crate::run::{RunOptions, run};
-    use crate::scenario::Scenario;
+    use crate::scenario::{PLACED, Scenario};
     use crate::trace::Sink;
 
     nokv_engine::plant(Some(mutation.name));
     let found = (0..mutation.within_seeds).find_map(|seed| {
-        let scenario = Scenario::of_seed(seed);
+        let is_placed = mutation.place == "server: placement";
+        let scenario = if is_placed { Scenario::of(&PLACED, seed) } else { Scenario::of_seed(seed) };
         let report = run(&RunOptions { seed, scenario, seconds, sink: Sink::Hash });
         let violation = report.violation?;
         let text: String = violation.lines().next().unwrap_or_default().chars().take(110).collect();

@@ -12,6 +12,7 @@ use nokv_proto::metapb::{Peer, Region, RegionEpoch};
 use nokv_raftstore::Config;
 
 use crate::faults::Faults;
+use crate::placed;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::Sink;
@@ -65,8 +66,8 @@ pub struct Report {
     pub operations: [u64; 3],
     /// Nodes killed, disks failed, other faults.
     pub faults: [u64; 3],
-    /// Images taken in, regions merged, and regions at the end.
-    pub changes: [u64; 3],
+    /// Images taken in, regions merged, regions at the end, and orders of placement carried out.
+    pub changes: [u64; 4],
 }
 
 impl Report {
@@ -83,12 +84,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [operations, refused, unknown] = self.operations;
         let [kills, disks, others] = self.faults;
-        let [images, merges, regions] = self.changes;
+        let [images, merges, regions, orders] = self.changes;
         write!(
             f,
             "seed {} {}: {:.1} virtual s, {operations} operations ({refused} refused, {unknown} unknown), \
              {kills} kills, {disks} disk failures, {others} other faults, {images} images, {merges} merges, \
-             {regions} regions, trace {:016x} ({} lines)",
+             {regions} regions, {orders} orders, trace {:016x} ({} lines)",
             self.seed,
             self.scenario,
             self.virtual_time.as_secs_f64(),
@@ -112,14 +113,18 @@ pub fn run(options: &RunOptions) -> Report {
     let runtime = runtime.expect("a runtime of one thread without I/O needs nothing that could be missing");
     let (report, over) = runtime.block_on(async {
         let mut random = Random::new(options.seed, options.scenario.name);
-        let world = World::new(world_options(options, &mut random));
+        let placement = options.scenario.placement.then(|| placed::world(options));
+        let world = World::new(WorldOptions { placement: placement.clone(), ..world_options(options, &mut random) });
         tokio::spawn(world.clone().deliver());
         let violation = tokio::select! {
             biased;
             violation = world.violated() => Some(violation),
-            outcome = phases(&world, options, &mut random) => outcome.err().or_else(|| world.violation()),
+            violation = placed::violated(placement.as_ref()) => Some(violation),
+            outcome = phases(&world, options, &mut random) => {
+                outcome.err().or_else(|| world.violation()).or_else(|| placement.as_ref()?.violation())
+            }
         };
-        let (trace_hash, trace_lines) = world.trace.digest();
+        let (trace_hash, trace_lines) = placed::digest(&world);
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counts = &world.counts;
         let report = Report {
@@ -132,14 +137,20 @@ pub fn run(options: &RunOptions) -> Report {
             trace: world.trace.lines(),
             virtual_time: world.now(),
             operations: [count(&counts.operations), count(&counts.refused), count(&counts.unknown)],
-            faults: [count(&counts.kills), count(&counts.disk_failures), count(&counts.faults)],
-            changes: [count(&counts.images), world.atlas.merges(), world.atlas.current().len() as u64],
+            faults: placed::faults(&world),
+            changes: [
+                count(&counts.images),
+                world.atlas.merges(),
+                world.atlas.current().len() as u64,
+                count(&counts.orders),
+            ],
         };
         world.end();
-        (report, Arc::downgrade(&world))
+        placement.iter().for_each(|placement| placement.end());
+        (report, [Arc::downgrade(&world), placement.map(|it| Arc::downgrade(&it)).unwrap_or_default()])
     });
     drop(runtime);
-    assert_eq!(over.strong_count(), 0, "something holds on to a world that is over");
+    assert!(over.iter().all(|world| world.strong_count() == 0), "something holds on to a world that is over");
     report
 }
 
@@ -168,11 +179,13 @@ fn world_options(options: &RunOptions, random: &mut Random) -> WorldOptions {
         config,
         drift_ppm_max: if scenario.drift { 45_000 } else { 100 },
         sink: options.sink.clone(),
+        placement: None,
+        hosts: None,
     }
 }
 
 /// Logs so short that followers fall behind them, and images in many chunks.
-fn with_early_cuts(config: Config, random: &mut Random) -> Config {
+pub(crate) fn with_early_cuts(config: Config, random: &mut Random) -> Config {
     Config {
         log_entries_slack: random.between(2, 40),
         log_entries_max: random.between(3, 60),
@@ -185,7 +198,7 @@ fn with_early_cuts(config: Config, random: &mut Random) -> Config {
     }
 }
 
-fn regions(scenario: &Scenario) -> Vec<Region> {
+pub(crate) fn regions(scenario: &Scenario) -> Vec<Region> {
     let mut bounds = vec![Bytes::new()];
     let splits = SPLITS.iter().take(scenario.regions.saturating_sub(1));
     bounds.extend(splits.map(|split| Key::encode(split.as_bytes()).into_encoded()));
@@ -213,6 +226,10 @@ fn regions(scenario: &Scenario) -> Vec<Region> {
 /// Up, under faults, left alone, judged.
 async fn phases(world: &Arc<World>, options: &RunOptions, random: &mut Random) -> Result<(), String> {
     world.oracle.start();
+    if let Some(placement) = &world.options.placement {
+        placement.start_all();
+        within(LEADERS_WITHIN, "placement has a leader", || leaders(placement)).await?;
+    }
     world.start_all();
     within(LEADERS_WITHIN, "every region has a leader", || leaders(world)).await?;
     let workloads = Workloads::new(world.clone());
@@ -227,9 +244,12 @@ async fn phases(world: &Arc<World>, options: &RunOptions, random: &mut Random) -
     for _ in 0..options.seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
         world.check_from_time_to_time();
+        world.options.placement.iter().for_each(|placement| placement.check_from_time_to_time());
     }
     let actors = faults.end(world);
-    tokio::spawn(mend(world.clone()));
+    if world.options.placement.is_none() {
+        tokio::spawn(mend(world.clone()));
+    }
     within(LEADERS_WITHIN, "every region has a leader again", || leaders(world)).await?;
     workloads.stopping.store(true, Ordering::Relaxed);
     let answers = async {
@@ -244,6 +264,10 @@ async fn phases(world: &Arc<World>, options: &RunOptions, random: &mut Random) -
     }
     heal(world, &workloads, &client).await?;
     world.check_replicas();
+    if let Some(placement) = &world.options.placement {
+        within(READ_AGAIN_AFTER, "placement's replicas are level", || placement.is_healed()).await?;
+        placement.check_replicas();
+    }
     workloads.judge();
     Ok(())
 }

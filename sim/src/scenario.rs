@@ -39,6 +39,8 @@ pub struct Scenario {
     pub merges: bool,
     /// Machines that may be lost for good, one after the other; each has a successor.
     pub spares: u64,
+    /// Placement gives the timestamps and says what becomes of regions, on three nodes of its own, hurt as well.
+    pub placement: bool,
 }
 
 impl Scenario {
@@ -62,6 +64,7 @@ impl Scenario {
             splits: false,
             merges: false,
             spares: 0,
+            placement: false,
         }
     }
 
@@ -116,6 +119,11 @@ impl Scenario {
 
     const fn losses(self) -> Self {
         Scenario { spares: 2, ..self }
+    }
+
+    /// Regions have three peers on five stores; where, is for placement to say.
+    const fn placement(self) -> Self {
+        Scenario { placement: true, stores: 5, regions: 4, ..self }
     }
 
     /// All that goes wrong while regions stay as they are.
@@ -220,15 +228,39 @@ pub const SCENARIOS: [Scenario; 60] = [
     },
 ];
 
+/// Those in which placement runs.
+pub const PLACED: [Scenario; 8] = [
+    Scenario::new("placement").placement(),
+    Scenario::new("placement_crashes").placement().crashes(),
+    Scenario::new("placement_unreliable").placement().unreliable(),
+    Scenario::new("placement_partitions_crashes").placement().partitions().crashes(),
+    Scenario::new("placement_pauses_drift").placement().pauses().drift(),
+    Scenario::new("placement_losses_crashes").placement().losses().crashes(),
+    Scenario::new("placement_merges_unreliable_crashes").placement().merges().unreliable().crashes(),
+    Scenario { clients: 8, ..Scenario::new("placement_everything").placement().everything_still().merges().losses() },
+];
+
+/// Of so many turns through all scenarios, the last is one of those with placement.
+const PLACED_EVERY: u64 = 8;
+
 impl Scenario {
     /// The scenario of this name.
     pub fn named(name: &str) -> Option<Scenario> {
-        SCENARIOS.iter().chain([&QUIET]).find(|scenario| scenario.name == name).copied()
+        SCENARIOS.iter().chain(&PLACED).chain([&QUIET]).find(|scenario| scenario.name == name).copied()
     }
 
     /// The scenario that a seed runs if none is named: all of them in turn.
     pub fn of_seed(seed: u64) -> Scenario {
-        let index = usize::try_from(seed % SCENARIOS.len() as u64).unwrap_or(0);
-        SCENARIOS.get(index).copied().unwrap_or(QUIET)
+        let turn = seed / SCENARIOS.len() as u64;
+        if turn % PLACED_EVERY == PLACED_EVERY - 1 {
+            return Self::of(&PLACED, seed);
+        }
+        Self::of(&SCENARIOS, seed)
+    }
+
+    /// One of `some`, which a seed runs if only these are run.
+    pub fn of(some: &[Scenario], seed: u64) -> Scenario {
+        let index = usize::try_from(seed % some.len().max(1) as u64).unwrap_or(0);
+        some.get(index).copied().unwrap_or(QUIET)
     }
 }

@@ -3,6 +3,8 @@
 //! with Adya's names for what it finds), asked whether the history is strong snapshot isolation: write skew is allowed,
 //! and everything worse is not, also not against real time.
 
+use std::collections::BTreeSet;
+
 use adya::history::{Interner, Mop, Op, OpType, ReadValue, Scalar};
 use adya::{History, Opts, Valid, Workload};
 
@@ -59,6 +61,7 @@ pub fn check(transactions: &[Transaction]) -> Result<(), String> {
     if !transactions.iter().any(|transaction| transaction.ending == Ending::Committed) {
         return Ok(());
     }
+    check_sources(transactions)?;
     let history = history(transactions);
     let opts = Opts { models: vec!["strong-snapshot-isolation".to_owned()], ..Opts::default() };
     let report = adya::check(&history, Workload::ListAppend, &opts);
@@ -71,6 +74,27 @@ pub fn check(transactions: &[Transaction]) -> Result<(), String> {
             Err(format!("{}: {}", report.anomaly_types.join(", "), first.unwrap_or("no explanation")))
         }
     }
+}
+
+/// Whether somebody appended whatever was read: the search takes what it knows no writer of for the unseen past.
+fn check_sources(transactions: &[Transaction]) -> Result<(), String> {
+    let steps =
+        || transactions.iter().flat_map(|transaction| transaction.steps.iter().map(move |it| (transaction, it)));
+    let appended: BTreeSet<(u64, u64)> = steps()
+        .filter_map(|(_, step)| match step {
+            Step::Append { key, element } => Some((*key, *element)),
+            Step::Read { .. } => None,
+        })
+        .collect();
+    for (transaction, step) in steps() {
+        let Step::Read { key, elements } = step else { continue };
+        if let Some(element) = elements.iter().find(|element| !appended.contains(&(*key, **element))) {
+            return Err(format!(
+                "from nowhere: list {key} showed {element}, which nobody appended, to {transaction:?}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn history(transactions: &[Transaction]) -> History {
@@ -150,17 +174,19 @@ mod tests {
         assert_eq!(check(&skew), Ok(()));
     }
 
+    fn aborted(called: Moment, returned: Moment, steps: Vec<Step>) -> Transaction {
+        Transaction { ending: Ending::Aborted, ..committed(called, returned, steps) }
+    }
+
+    /// The names are Adya's; where no order in real time is broken, the transactions overlap.
     #[test]
-    fn planted_anomalies_are_found() {
+    fn anomalies_among_transactions_at_the_same_time_are_found() {
         let lost_update = [
             committed(1, 10, vec![read(1, &[]), append(1, 1)]),
             committed(2, 11, vec![read(1, &[]), append(1, 2)]),
             committed(20, 21, vec![read(1, &[1, 2])]),
         ];
-        anomalies(&lost_update);
-        let aborted = Transaction { called: 1, returned: 2, ending: Ending::Aborted, steps: vec![append(1, 1)] };
-        let dirty_read = [aborted, committed(3, 4, vec![read(1, &[1])])];
-        assert!(anomalies(&dirty_read).contains("G1a"));
+        assert!(anomalies(&lost_update).contains("G-single"));
         let read_skew = [
             committed(1, 2, vec![append(1, 1), append(2, 2)]),
             committed(3, 20, vec![read(1, &[1]), read(2, &[2, 4])]),
@@ -175,17 +201,66 @@ mod tests {
             committed(4, 23, vec![read(1, &[]), read(2, &[2])]),
             committed(30, 31, vec![read(1, &[1]), read(2, &[2])]),
         ];
-        anomalies(&long_fork);
+        assert!(anomalies(&long_fork).contains("G-nonadjacent"));
         let dirty_write = [
             committed(1, 10, vec![append(1, 1), append(2, 1)]),
             committed(2, 11, vec![append(1, 2), append(2, 2)]),
             committed(20, 21, vec![read(1, &[1, 2]), read(2, &[2, 1])]),
         ];
         assert!(anomalies(&dirty_write).contains("G0"));
-        let stale_read = [committed(1, 2, vec![append(1, 1)]), committed(3, 4, vec![read(1, &[])])];
-        let later = committed(5, 6, vec![read(1, &[1])]);
-        let [first, second] = stale_read;
-        assert!(anomalies(&[first, second, later]).contains("realtime"));
+        let circular_information = [
+            committed(1, 10, vec![append(1, 1), read(2, &[2])]),
+            committed(2, 11, vec![append(2, 2), read(1, &[1])]),
+            committed(20, 21, vec![read(1, &[1]), read(2, &[2])]),
+        ];
+        assert!(anomalies(&circular_information).contains("G1c"));
+    }
+
+    #[test]
+    fn reads_of_what_never_was_are_found() {
+        let dirty_read = [aborted(1, 2, vec![append(1, 1)]), committed(3, 4, vec![read(1, &[1])])];
+        assert!(anomalies(&dirty_read).contains("G1a"));
+        let intermediate = [
+            committed(1, 10, vec![append(1, 1), append(1, 2)]),
+            committed(2, 11, vec![read(1, &[1])]),
+            committed(20, 21, vec![read(1, &[1, 2])]),
+        ];
+        assert!(anomalies(&intermediate).contains("G1b"));
+        let not_its_own = [committed(1, 2, vec![append(1, 1), read(1, &[])])];
+        assert!(anomalies(&not_its_own).contains("internal"));
+        let from_nowhere = [committed(1, 2, vec![append(1, 1)]), committed(3, 4, vec![read(1, &[1, 9])])];
+        assert!(anomalies(&from_nowhere).contains("from nowhere"));
+        let twice = [committed(1, 2, vec![append(1, 1)]), committed(3, 4, vec![read(1, &[1, 1])])];
+        assert!(anomalies(&twice).contains("duplicate-elements"));
+        let two_orders = [
+            committed(1, 10, vec![append(1, 1)]),
+            committed(2, 11, vec![append(1, 2)]),
+            committed(3, 12, vec![read(1, &[1, 2])]),
+            committed(4, 13, vec![read(1, &[2, 1])]),
+        ];
+        assert!(anomalies(&two_orders).contains("incompatible-order"));
+    }
+
+    #[test]
+    fn what_goes_back_in_real_time_is_found() {
+        let stale_read = [
+            committed(1, 2, vec![append(1, 1)]),
+            committed(3, 4, vec![read(1, &[])]),
+            committed(5, 6, vec![read(1, &[1])]),
+        ];
+        assert!(anomalies(&stale_read).contains("G-single-item-realtime"));
+        let written_before = [
+            committed(1, 2, vec![append(1, 1)]),
+            committed(3, 4, vec![append(1, 2)]),
+            committed(5, 6, vec![read(1, &[2, 1])]),
+        ];
+        assert!(anomalies(&written_before).contains("G0-realtime"));
+        let seen_before = [
+            committed(1, 2, vec![read(1, &[1])]),
+            committed(3, 4, vec![append(1, 1)]),
+            committed(5, 6, vec![read(1, &[1])]),
+        ];
+        assert!(anomalies(&seen_before).contains("G1c-realtime"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Clients die in the middle of what they do, leaving locks and requests under way; others take their places.
+//! Clients die in the middle of what they do, leaving locks and requests under way; others take their places. Or they
+//! stand still for so long that others end their transactions, and go on where they were.
 //! What they leave must be cleaned up by those who come upon it.
 
 use std::sync::Arc;
@@ -26,5 +27,19 @@ pub(super) async fn die(workloads: Arc<Workloads>, actors: Arc<Mutex<Vec<Actor>>
         dying.die();
         next += 1;
         actors.push(Actor::begin(&workloads, next, random.fork()));
+    }
+}
+
+/// Has clients stand still now and then, for ever.
+pub(super) async fn stand_still(workloads: Arc<Workloads>, actors: Arc<Mutex<Vec<Actor>>>) {
+    let mut random = Random::new(workloads.world.options.seed, "clients that stand still");
+    let pace_ms = random.between(300, 4_000);
+    loop {
+        about(pace_ms, &mut random).await;
+        let actors = actors.lock();
+        let Some(actor) = random.pick(&actors) else { continue };
+        let lasts = random.millis(500, 6_000);
+        begins(&workloads.world, format_args!("client {} stands still for {lasts:?}", actor.number));
+        actor.stand_still(lasts);
     }
 }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `kills.rs`, `pauses.rs`, `disks.rs`, `wipes.rs` | what happens to nodes |
 //! | `network.rs`, `partitions.rs` | what happens between them |
-//! | `oracle.rs`, `clients.rs` | what happens to those who ask |
+//! | `oracle.rs`, `placement.rs`, `clients.rs` | what happens to the clock and the map, and to those who ask |
 //! | `transfers.rs`, `promises.rs` | leaders that are told to go; voters that are tempted to forget |
 //! | `splits.rs`, `merges.rs`, `members.rs` | what becomes of regions meanwhile |
 //! | `collections.rs` | the safe point that rises, close behind those who work |
@@ -20,6 +20,7 @@ mod network;
 mod oracle;
 mod partitions;
 mod pauses;
+mod placement;
 mod promises;
 mod splits;
 mod transfers;
@@ -65,7 +66,10 @@ impl Faults {
         }
         if scenario.crashes {
             tasks.spawn(kills::strike(world.clone(), random.fork()));
-            tasks.spawn(oracle::fail(world.clone(), random.fork()));
+            let of_oracle = random.fork();
+            if world.options.placement.is_none() {
+                tasks.spawn(oracle::fail(world.clone(), of_oracle));
+            }
         }
         if scenario.crashes && scenario.partitions {
             tasks.spawn(promises::tempt(world.clone(), random.fork()));
@@ -76,6 +80,7 @@ impl Faults {
         }
         if scenario.pauses {
             tasks.spawn(pauses::come_and_go(world.clone(), random.fork()));
+            tasks.spawn(clients::stand_still(workloads.clone(), actors.clone()));
         }
         if random.chance(500) {
             tasks.spawn(collections::raise(world.clone(), random.fork()));
@@ -83,7 +88,16 @@ impl Faults {
         if scenario.transfers {
             tasks.spawn(transfers::order(world.clone(), random.fork()));
         }
-        Self::begin_changes(&mut tasks, world, scenario);
+        match &world.options.placement {
+            // It decides what becomes of regions.
+            Some(placement) => {
+                placement::begin(&mut tasks, placement, scenario);
+                if scenario.spares > 0 {
+                    tasks.spawn(wipes::strike(world.clone(), random.fork()));
+                }
+            }
+            None => Self::begin_changes(&mut tasks, world, scenario),
+        }
         Faults { tasks, actors }
     }
 
@@ -108,22 +122,28 @@ impl Faults {
     /// Ends all faults: links deliver, disks work, paused nodes go on, dead ones start. Returns the clients.
     pub fn end(mut self, world: &Arc<World>) -> Vec<Actor> {
         self.tasks.abort_all();
-        world.note(format_args!("all faults end"));
-        world.network.heal();
-        world.network.set_faults_everywhere(LinkFaults::delay(Duration::from_micros(200), Duration::from_millis(1)));
-        *world.weather.lock() = Weather::default();
-        world.oracle.start();
-        for slot in world.slots() {
-            slot.set_faults(FaultPlan::default(), None);
-            slot.disk.set_speed(DiskSpeed::INSTANT);
-            if let Some(node) = slot.node() {
-                node.steps_to_live.store(0, Ordering::Relaxed);
-                node.process.go_on();
-            }
-        }
-        world.start_all();
+        world.options.placement.iter().for_each(end_all);
+        end_all(world);
         std::mem::take(&mut *self.actors.lock())
     }
+}
+
+/// Whatever is wrong with this world is so no more.
+fn end_all(world: &Arc<World>) {
+    world.note(format_args!("all faults end"));
+    world.network.heal();
+    world.network.set_faults_everywhere(LinkFaults::delay(Duration::from_micros(200), Duration::from_millis(1)));
+    *world.weather.lock() = Weather::default();
+    world.oracle.start();
+    for slot in world.slots() {
+        slot.set_faults(FaultPlan::default(), None);
+        slot.disk.set_speed(DiskSpeed::INSTANT);
+        if let Some(node) = slot.node() {
+            node.steps_to_live.store(0, Ordering::Relaxed);
+            node.process.go_on();
+        }
+    }
+    world.start_all();
 }
 
 /// Counts a fault and writes it down.

@@ -35,6 +35,10 @@ pub(super) async fn strike(world: Arc<World>, mut random: Random) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         drop(alone);
+        if world.options.placement.is_some() {
+            // Placement gives the store up, and its regions get other peers by that.
+            continue;
+        }
         about(1_000, &mut random).await;
         world.remove_lost_peers().await;
     }

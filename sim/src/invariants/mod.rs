@@ -37,6 +37,7 @@ use nokv_transport::RegionId;
 
 use crate::world::{Node, Slot, World};
 
+pub use acknowledged_on_quorum::LastLogs;
 pub use applied_prefix::AppliedPrefix;
 pub use epochs::Epochs;
 pub use lease_reads::LeaseReads;
@@ -63,6 +64,8 @@ pub struct Invariants {
     pub epochs: Epochs,
     /// Removed replicas stay away.
     pub tombstones: Tombstones,
+    /// What removed replicas had in their logs.
+    pub last_logs: LastLogs,
 }
 
 impl World {
@@ -98,6 +101,9 @@ impl World {
         let ApplyTask::Entries(task) = task else { return };
         let held = self.invariants.applied_prefix.applies(task.region_id, node.store, &task.entries);
         self.expect("all replicas apply the same entries", held);
+        if let Some(slot) = self.slot(node.store) {
+            self.invariants.last_logs.note(slot, task.region_id, &task.entries);
+        }
         self.expect("regions tile the keyspace", self.atlas.applies(task.region_id, &task.entries));
         if let Some(last) = task.entries.last() {
             let held = acknowledged_on_quorum::check(self, node, task.region_id, last.index);

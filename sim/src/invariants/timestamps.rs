@@ -1,5 +1,7 @@
 //! A timestamp is handed out once, and is larger than all that anybody got before it was asked for.
-//! Broken by an oracle that forgets its bound or follows its clock back.
+//! Broken by an oracle that forgets its bound or follows its clock back, and by two that take each other's place.
+
+use std::collections::BTreeMap;
 
 use nokv_percolator::Timestamp;
 use parking_lot::Mutex;
@@ -8,6 +10,8 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub struct Timestamps {
     highest: Mutex<u64>,
+    /// Batches that were given by one of several: the first of each, and the last.
+    given: Mutex<BTreeMap<u64, u64>>,
 }
 
 impl Timestamps {
@@ -33,6 +37,27 @@ impl Timestamps {
         }
         Ok(())
     }
+
+    /// The same of several who may hand out: what was taken earlier may be told later than what was taken then.
+    ///
+    /// # Errors
+    /// One of them was handed out before, or is not above what anybody got before they were asked for.
+    pub fn given(&self, floor: Timestamp, first: Timestamp, count: u32) -> Result<(), String> {
+        let last = first.0 + u64::from(count) - 1;
+        {
+            let mut highest = self.highest.lock();
+            *highest = (*highest).max(last);
+        }
+        if first <= floor {
+            return Err(format!("{first} was handed out after {floor}"));
+        }
+        let mut given = self.given.lock();
+        if let Some((before, end)) = given.range(..=last).next_back().filter(|(_, end)| **end >= first.0) {
+            return Err(format!("{} to {} were handed out, and {} to {} before", first.0, last, before, end));
+        }
+        given.insert(first.0, last);
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -47,5 +72,17 @@ mod tests {
         assert_eq!(rule.granted(Timestamp(14), Timestamp(15), 1), Ok(()));
         assert!(rule.granted(Timestamp(15), Timestamp(15), 1).is_err());
         assert!(rule.granted(Timestamp(0), Timestamp(12), 1).is_err());
+    }
+
+    #[test]
+    fn what_was_taken_earlier_may_be_told_later_and_once() {
+        let rule = Timestamps::default();
+        assert_eq!(rule.given(Timestamp(0), Timestamp(15), 5), Ok(()));
+        assert_eq!(rule.given(Timestamp(0), Timestamp(10), 5), Ok(()));
+        assert!(rule.given(Timestamp(0), Timestamp(14), 1).is_err());
+        assert!(rule.given(Timestamp(0), Timestamp(9), 12).is_err());
+        assert!(rule.given(Timestamp(0), Timestamp(17), 5).is_err());
+        assert_eq!(rule.highest(), Timestamp(21));
+        assert!(rule.given(Timestamp(21), Timestamp(9), 1).is_err());
     }
 }

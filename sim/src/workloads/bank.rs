@@ -1,5 +1,6 @@
 //! Transfers between accounts that lie in all regions, and snapshots of all accounts, by keys or by scans.
-//! The sum of all accounts never changes, in any snapshot.
+//! The sum of all accounts never changes, in any snapshot. For half of all seeds, an account that is emptied is closed:
+//! its key is deleted, until somebody pays something in again.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +44,7 @@ impl Bank {
         let outcome = if random.chance(600) {
             let (from, to) = (random.below(ACCOUNTS), random.below(ACCOUNTS - 1));
             let to = if to >= from { to + 1 } else { to };
-            self.transfer(client, from, to, random).await
+            self.transfer(client, (from, to), closes_accounts(workloads), random).await
         } else {
             let by_scan = random.chance(500);
             match self.statement(workloads, client, by_scan).await {
@@ -61,14 +62,26 @@ impl Bank {
         self.statement(workloads, client, true).await
     }
 
-    async fn transfer(&self, client: &Client, from: u64, to: u64, random: &mut Random) -> Result<(), Error> {
+    async fn transfer(
+        &self,
+        client: &Client,
+        (from, to): (u64, u64),
+        closes: bool,
+        random: &mut Random,
+    ) -> Result<(), Error> {
         let mut transaction = client.begin().await?;
         let there = transaction.batch_get([key(from), key(to)]).await?;
         let balance = |account| there.get(key(account).as_bytes()).and_then(|value| number_in(value));
+        let closed = closes.then_some(0);
         // A snapshot without an account shows in a statement; it is not for a transfer to mend it.
-        let (Some(source), Some(target)) = (balance(from), balance(to)) else { return Ok(()) };
-        let amount = random.between(1, 20).min(source);
-        transaction.put(key(from), value_of(source - amount, random))?;
+        let (Some(source), Some(target)) = (balance(from).or(closed), balance(to).or(closed)) else { return Ok(()) };
+        let amount = random.between(1, 20);
+        let amount = if closes && amount > 15 { source } else { amount.min(source) };
+        if closes && source == amount {
+            transaction.delete(key(from))?;
+        } else {
+            transaction.put(key(from), value_of(source - amount, random))?;
+        }
         transaction.put(key(to), value_of(target + amount, random))?;
         transaction.commit().await.map(drop)
     }
@@ -77,6 +90,7 @@ impl Bank {
         let called = workloads.world.moment();
         let transaction = client.begin().await?;
         let balances = if by_scan { scan(&transaction).await? } else { get(&transaction).await? };
+        let balances = with_closed(balances, workloads);
         workloads.world.note(format_args!("the bank at {}: {balances:?}", transaction.start_ts()));
         self.statements.lock().push(Statement { called, version: transaction.start_ts().0, balances });
         Ok(())
@@ -93,6 +107,7 @@ impl Bank {
         };
         let Some(version) = version else { return Ok(()) };
         let balances = if by_scan { scan_at(client, version).await? } else { get_at(client, version).await? };
+        let balances = with_closed(balances, workloads);
         workloads.world.note(format_args!("the bank once more at {version}: {balances:?}"));
         self.statements.lock().push(Statement { called, version: version.0, balances });
         Ok(())
@@ -101,6 +116,21 @@ impl Bank {
     pub(super) fn judge(&self) -> Result<(), String> {
         check(usize::try_from(ACCOUNTS).unwrap_or(0), ACCOUNTS * EACH, &self.statements.lock())
     }
+}
+
+/// Whether accounts without money are closed in this run.
+fn closes_accounts(workloads: &Workloads) -> bool {
+    Random::new(workloads.world.options.seed, "closed accounts").chance(500)
+}
+
+/// An account that may be closed and is not there has no money.
+fn with_closed(mut balances: Balances, workloads: &Workloads) -> Balances {
+    if closes_accounts(workloads) {
+        for account in 0..ACCOUNTS {
+            balances.entry(account).or_default();
+        }
+    }
+    balances
 }
 
 type Balances = BTreeMap<u64, u64>;

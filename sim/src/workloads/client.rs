@@ -33,7 +33,7 @@ pub fn connect(world: &Arc<World>, number: u64, random: &mut Random) -> (Client,
     };
     let options = Options { read_from, ..options };
     let link = ClientLink::new(world, number);
-    let client = Client::new(link.clone(), OracleLink::new(world), NodesDirectory::new(world), options);
+    let client = Client::new(link.clone(), OracleLink::new(world, number), NodesDirectory::new(world), options);
     (client, link)
 }
 
@@ -59,6 +59,11 @@ impl Actor {
             client.drain().await;
         });
         Actor { number, link, task }
+    }
+
+    /// Stops it for a while.
+    pub fn stand_still(&self, lasts: Duration) {
+        self.link.stand_still(lasts);
     }
 
     /// Kills it.

@@ -141,15 +141,11 @@ impl Atlas {
         let state = self.state.lock();
         let Some(known) = state.regions.get(&region) else { return Vec::new() };
         let last_before = known.memberships.iter().rposition(|(from, _)| *from <= index).unwrap_or(0);
-        known.memberships.iter().skip(last_before.saturating_sub(1)).map(|(_, region)| region.clone()).collect()
-    }
-
-    /// The last entry up to the one at `index` that changed the region's members or range.
-    pub fn last_change(&self, region: RegionId, index: u64) -> u64 {
-        let state = self.state.lock();
-        let known = state.regions.get(&region);
-        let changes = known.into_iter().flat_map(|known| known.memberships.iter());
-        changes.map(|(from, _)| *from).filter(|from| *from <= index).max().unwrap_or(index)
+        let members = |(_, region): &(u64, Region)| region.epoch().conf_ver;
+        let last = known.memberships.get(last_before).map_or(0, members);
+        // Splits and merges leave the members as they are, and may lie between.
+        let before = known.memberships.iter().take(last_before).rposition(|it| members(it) != last);
+        known.memberships.iter().skip(before.unwrap_or(0)).map(|(_, region)| region.clone()).collect()
     }
 
     /// Replicas are about to apply `entries` of a region. Those that are new are followed here.

@@ -14,6 +14,7 @@ use nokv_proto::tinykvpb::tiny_kv_server::TinyKv as _;
 use nokv_transport::StoreId;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 
 use super::{Node, World};
@@ -28,6 +29,8 @@ pub struct ClientLink {
     client: u64,
     random: Mutex<Random>,
     dead: AtomicBool,
+    /// Nothing leaves the client before.
+    still_until: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for ClientLink {
@@ -52,12 +55,23 @@ impl ClientLink {
     /// The links of client number `client`.
     pub fn new(world: &Arc<World>, client: u64) -> Arc<Self> {
         let random = Mutex::new(world.random());
-        Arc::new(ClientLink { world: world.clone(), client, random, dead: AtomicBool::new(false) })
+        Arc::new(ClientLink {
+            world: world.clone(),
+            client,
+            random,
+            dead: AtomicBool::new(false),
+            still_until: Mutex::default(),
+        })
     }
 
     /// The client dies: nothing that it does from now on reaches anybody, and no answer reaches it.
     pub fn die(&self) {
         self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// The client stands still: what it sends leaves when it goes on, and its locks get older meanwhile.
+    pub fn stand_still(&self, lasts: Duration) {
+        *self.still_until.lock() = Some(Instant::now() + lasts);
     }
 
     fn is_dead(&self) -> bool {
@@ -104,6 +118,10 @@ impl ClientLink {
     {
         if self.is_dead() {
             return std::future::pending().await;
+        }
+        let still_until = self.still_until.lock().filter(|until| *until > Instant::now());
+        if let Some(until) = still_until {
+            tokio::time::sleep_until(until).await;
         }
         let store = store_at(address)?;
         let fate = self.fate(store, name);

@@ -11,9 +11,11 @@ mod network_task;
 mod node;
 mod oracle;
 mod orders;
+mod placement_way;
 mod power;
 mod process;
 mod raft_task;
+mod reporting;
 mod slot;
 mod store_link;
 
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 use nokv_proto::metapb::Region;
 use nokv_raftstore::Config;
+use nokv_server::placement::PlacementOptions;
 use nokv_transport::StoreId;
 use nokv_transport::memory::{LinkFaults, MemoryNetwork, MemoryOptions};
 use parking_lot::Mutex;
@@ -42,6 +45,7 @@ pub use disk::{Disk, DiskSpeed, DurablePart};
 pub use link::ClientLink;
 pub use node::Node;
 pub use oracle::{OracleLink, SimOracle};
+pub use placement_way::PlacementWay;
 pub use power::Loss;
 pub use process::Process;
 pub use slot::{Slot, Standing};
@@ -69,6 +73,10 @@ pub struct WorldOptions {
     pub drift_ppm_max: u64,
     /// What becomes of the trace's text.
     pub sink: Sink,
+    /// The world in which placement runs, on nodes and a network of its own; without it, an oracle gives timestamps.
+    pub placement: Option<Arc<World>>,
+    /// This is placement's world, and each of its nodes hosts it.
+    pub hosts: Option<PlacementOptions>,
 }
 
 /// How things are for everybody at the moment.
@@ -130,6 +138,8 @@ pub struct Counts {
     pub faults: AtomicU64,
     /// Images taken in.
     pub images: AtomicU64,
+    /// Orders of placement that stores carried out.
+    pub orders: AtomicU64,
     /// Operations of clients that ended.
     pub operations: AtomicU64,
     /// Of these, with an outcome that is not known.
@@ -190,7 +200,8 @@ impl World {
 
     /// Adds a line to the trace.
     pub fn note(&self, what: std::fmt::Arguments<'_>) {
-        self.trace.note(self.now(), what);
+        let whose = if self.options.hosts.is_some() { "placement: " } else { "" };
+        self.trace.note(self.now(), format_args!("{whose}{what}"));
     }
 
     /// The places that have a store, up or down, by id.

@@ -7,16 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
+use nokv_client::PlacementLink;
 use nokv_engine::{Engine as _, Error as EngineError, MemoryEngine, RaftLog};
 use nokv_percolator::Error as MvccError;
+use nokv_placement::clock::ClockReading;
+use nokv_proto::metapb::Store as StoreSelf;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_raftstore::gate::Gate;
 use nokv_raftstore::records::{ApplyRecord, Liveness};
 use nokv_raftstore::store::Store;
-use nokv_raftstore::{Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, load_regions, open};
+use nokv_raftstore::{Clock as _, Config, LoopParts, Raftstore, StoreError, StoreInbox, bootstrap, load_regions, open};
 use nokv_server::admin::RegionAdmin;
 use nokv_server::collector::{Collector, CollectorOptions};
 use nokv_server::executor::{Executor, ExecutorOptions};
+use nokv_server::placement::{Deciding, Machine, Placement, PlacementOptions};
 use nokv_server::service::{Calls, TikvService, TinyKvService};
 use nokv_server::settler::Settler;
 use nokv_transport::grpc::{GrpcNetwork, GrpcOptions};
@@ -28,7 +32,8 @@ use raft::eraftpb::Message;
 
 use super::apply_task::{ApplyQueue, ApplyTaskLoop};
 use super::raft_task::RaftTask;
-use super::{Loss, OracleLink, Process, SimClock, Slot, StoreLink, World};
+use super::reporting::Reporting;
+use super::{Loss, OracleLink, PlacementWay, Process, SimClock, Slot, StoreLink, World};
 use crate::random::Random;
 
 /// A store that is up.
@@ -45,6 +50,8 @@ pub struct Node {
     pub service: TinyKvService<MemoryEngine>,
     /// What answers them in TiKV's.
     pub tikv: TikvService<MemoryEngine>,
+    /// Placement, if it is hosted here.
+    pub placement: Option<Placement<MemoryEngine>>,
     /// Its executor.
     pub executor: Executor<MemoryEngine>,
     /// Its clock.
@@ -68,6 +75,7 @@ struct Parts {
     endpoint: Arc<MemoryEndpoint>,
     random: Random,
     stores: Arc<StoreLink>,
+    deciding: Option<Deciding<MemoryEngine>>,
 }
 
 impl Node {
@@ -94,7 +102,7 @@ impl Node {
         let options = ExecutorOptions { latch_slots: 64, ..ExecutorOptions::default() };
         let executor = Executor::new(opened.handle.clone(), options, Arc::new(on_failure));
         let stores = StoreLink::new(world, store);
-        let executor = executor.with_oracle(OracleLink::new(world)).with_leaders(stores.clone());
+        let executor = executor.with_oracle(OracleLink::new(world, u64::MAX - store.0)).with_leaders(stores.clone());
         // Serves the calls of TinyKv's own nodes, which nobody makes here; it dials nothing.
         let unused = GrpcNetwork::start(
             store,
@@ -116,6 +124,9 @@ impl Node {
                 applied.insert(region, ApplyRecord::load(&engine.view(), region)?.applied_index);
             }
         }
+        let hosted =
+            world.options.hosts.as_ref().map(|options| host(slot, &opened.handle, options, &mut random, logger));
+        let (placement, deciding) = hosted.unzip();
         world.note(format_args!("store {store} is up, life {life}"));
         let gates = Mutex::new(gates_of(&parts.store));
         Ok(Arc::new(Node {
@@ -125,6 +136,7 @@ impl Node {
             handle: opened.handle,
             service,
             tikv,
+            placement,
             executor,
             clock: slot.clock.clone(),
             gates,
@@ -132,13 +144,13 @@ impl Node {
             engine,
             applied: Mutex::new(applied),
             steps_to_live: AtomicU64::new(0),
-            waiting: Mutex::new(Some(Parts { parts, endpoint, random, stores })),
+            waiting: Mutex::new(Some(Parts { parts, endpoint, random, stores, deciding })),
         }))
     }
 
     /// Starts its tasks.
     pub(super) fn run(self: &Arc<Self>, world: &Arc<World>) {
-        let Some(Parts { parts, endpoint, mut random, stores }) = self.waiting.lock().take() else { return };
+        let Some(Parts { parts, endpoint, mut random, stores, deciding }) = self.waiting.lock().take() else { return };
         let queue = Arc::new(ApplyQueue::default());
         let apply = ApplyTaskLoop {
             world: world.clone(),
@@ -167,6 +179,14 @@ impl Node {
         let store = self.store;
         self.spawn_part(false, world, async move { a.ended(store, raft.run().await) });
         self.spawn_part(true, world, async move { b.ended(store, apply.run().await) });
+        if let Some(deciding) = deciding {
+            let failing = world.clone();
+            self.spawn(world, deciding.run(Arc::new(move |error| failing.store_failed(store, &error))));
+            return;
+        }
+        if let Some(way) = PlacementWay::new(world, u64::MAX / 2 - store.0) {
+            self.spawn(world, Reporting { world: world.clone(), node: self.clone(), way }.run());
+        }
         self.spawn(world, collector.run());
         self.spawn(world, Settler::new(self.executor.clone(), stores, pace).run());
     }
@@ -220,6 +240,32 @@ impl Node {
             }
         }
     }
+}
+
+/// Placement on this slot's clocks.
+fn host(
+    slot: &Slot,
+    handle: &Raftstore<MemoryEngine>,
+    options: &PlacementOptions,
+    random: &mut Random,
+    logger: slog::Logger,
+) -> (Placement<MemoryEngine>, Deciding<MemoryEngine>) {
+    let clock = slot.clock.clone();
+    let reading = move || ClockReading { wall_ms: clock.wall_ms(), steady_ms: clock.now().0 / 1_000_000 };
+    let draws = Mutex::new(random.fork());
+    let draw = move || draws.lock().number();
+    let machine = Machine { reading: Box::new(reading), draw: Box::new(draw), has_slow_disk: false };
+    // The store with which the cluster begins: one that has a peer of its first region.
+    let id = options.first_region.peers.first().map_or(slot.store.0, |peer| peer.store_id);
+    let store = StoreSelf {
+        id,
+        address: format!("store-{id}:1"),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..StoreSelf::default()
+    };
+    // It is asked nothing here: each host is a member, and knows the others.
+    let link = PlacementLink::new([]);
+    Placement::over(handle.clone(), store, options.clone(), (AddressBook::new(), link), machine, logger)
 }
 
 fn gates_of(store: &Store) -> Vec<(RegionId, Arc<Gate>)> {

@@ -11,11 +11,9 @@ use nokv_server::tso::{AllocateError, Allocator, ClockReading, Decision};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::World;
+use super::clock::WALL_MS;
+use super::{PlacementWay, World};
 use crate::random::Random;
-
-/// What the wall clock shows when a run begins, in milliseconds: a day in 2023.
-const WALL_MS: u64 = 1_700_000_000_000;
 
 /// The service, shared by all clients.
 #[derive(Debug)]
@@ -90,12 +88,15 @@ impl SimOracle {
 pub struct OracleLink {
     world: Arc<World>,
     random: Mutex<Random>,
+    /// Where placement gives the timestamps.
+    placement: Option<Arc<PlacementWay>>,
 }
 
 impl OracleLink {
-    /// The way of one client.
-    pub fn new(world: &Arc<World>) -> Arc<Self> {
-        Arc::new(OracleLink { world: world.clone(), random: Mutex::new(world.random()) })
+    /// The way of one client, or of one store.
+    pub fn new(world: &Arc<World>, who: u64) -> Arc<Self> {
+        let placement = PlacementWay::new(world, who);
+        Arc::new(OracleLink { world: world.clone(), random: Mutex::new(world.random()), placement })
     }
 
     fn delays(&self) -> (Duration, Option<Duration>) {
@@ -111,6 +112,9 @@ impl OracleLink {
 impl TimestampOracle for OracleLink {
     fn timestamps(&self, count: u32) -> BoxFuture<'_, Result<Timestamp, OracleError>> {
         Box::pin(async move {
+            if let Some(placement) = &self.placement {
+                return placement.timestamps(count).await;
+            }
             let (there, back) = self.delays();
             // What anybody got before this call must be lower.
             let floor = self.world.invariants.timestamps.highest();

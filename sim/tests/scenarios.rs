@@ -152,3 +152,9 @@ fn placement_holds_for_a_few_seeds() {
         assert!(moved > 0, "placement moved nothing in {}", scenario.name);
     }
 }
+
+/// A peer came to lead while it took an image in, and looked for changes of members in a log that began behind that.
+#[test]
+fn who_comes_to_lead_while_it_takes_an_image_in_goes_on() {
+    passes(101_927, scenario("everything_changes"), 20);
+}

@@ -27,7 +27,13 @@ impl Peer {
         let log = &self.raw.raft.raft_log;
         let fault =
             |error: raft::Error| StoreError::Raft { region: self.region.region_id(), reason: error.to_string() };
-        let entries = log.slice(self.applied_index + 1, log.last_index() + 1, None, GetEntriesContext::empty(false));
+        // An image that is being taken in stands for entries that the log does not have any more.
+        let (first, end) = ((self.applied_index + 1).max(log.first_index()), log.last_index() + 1);
+        if first >= end {
+            self.change_index = 0;
+            return Ok(());
+        }
+        let entries = log.slice(first, end, None, GetEntriesContext::empty(false));
         let changes = entries.map_err(fault)?;
         let last = changes.iter().rev().find(|entry| entry.get_entry_type() != EntryType::EntryNormal);
         self.change_index = last.map_or(0, |entry| entry.index);

@@ -158,3 +158,11 @@ fn placement_holds_for_a_few_seeds() {
 fn who_comes_to_lead_while_it_takes_an_image_in_goes_on() {
     passes(101_927, scenario("everything_changes"), 20);
 }
+
+/// The leader's machine was lost when it alone had on its disk that a member was removed; a follower that had applied
+/// it crashed. And the simulator lost machines that, by what the disks of the others said, were not to spare.
+#[test]
+fn who_follows_knows_the_members_when_its_leader_is_gone() {
+    passes(7, scenario("placement_losses_crashes"), 20);
+    passes(101_253, scenario("placement_losses_crashes"), 20);
+}

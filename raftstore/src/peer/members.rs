@@ -54,7 +54,6 @@ impl Peer {
             // Where raft refuses, the mistake has no effect.
             let _ = self.raw.apply_conf_change(change);
         }
-        self.vouch_for_last();
         Ok(self.raw.raft.raft_log.last_index())
     }
 

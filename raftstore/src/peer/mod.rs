@@ -92,10 +92,8 @@ pub struct Peer {
     gave_birth: bool,
     /// The commit index as last handed to the disk.
     written_commit: u64,
-    /// The last change of members in the log that this leader commits; 0 = none.
-    change_index: u64,
-    /// The term in which this leader looked for changes of members that it inherited.
-    vouching_in: u64,
+    /// Where in the log changes of members may be of which the disk does not know that they are committed.
+    changes: vouch::Changes,
     /// Messages that say more than is on disk, until the next round.
     held: Vec<(nokv_transport::StoreId, RaftMessage)>,
     /// Peers that are no members as far as is applied here, and wrote to this one.
@@ -175,6 +173,7 @@ impl Peer {
             GateState { region: region.clone(), peer: me, role: Role::Follower, term: hard_state.term, leader: None },
         ));
         gate.set_progress(apply.applied_index, hard_state.commit, raw.raft.raft_log.last_index());
+        let changes = vouch::Changes::of_start(hard_state.commit, raw.raft.raft_log.last_index());
         let never_voted = hard_state.term <= INITIAL_TERM || nokv_engine::is_planted("vote right after a restart");
         let silent_until = if never_voted { now } else { now + config.vote_silence() };
         Ok(Self {
@@ -202,8 +201,7 @@ impl Peer {
             written_term_and_vote: (hard_state.term, hard_state.vote),
             gave_birth: false,
             written_commit: hard_state.commit,
-            change_index: 0,
-            vouching_in: 0,
+            changes,
             held: Vec::new(),
             guests: Vec::new(),
             seen_epoch: metapb::RegionEpoch::default(),

@@ -5,7 +5,7 @@ use nokv_engine::is_planted;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::{PeerId, StoreId};
 use protobuf::Message as _;
-use raft::eraftpb::{Entry, EntryType, HardState, Message, MessageType};
+use raft::eraftpb::{Entry, HardState, Message, MessageType};
 use raft::{Ready, Storage as _};
 
 use super::Peer;
@@ -32,7 +32,6 @@ impl Peer {
         if std::mem::take(&mut self.gave_birth) && !is_planted("forget what is committed behind a split") {
             self.write_commit(round);
         }
-        self.vouch_for_inherited()?;
         let owed = self.pay_commit(round);
         if self.apply_backlog_bytes > self.config.apply_backlog_bytes_max || !self.raw.has_ready() {
             return Ok(());
@@ -79,7 +78,11 @@ impl Peer {
     /// Whether raft has more to do.
     pub fn has_more(&self) -> bool {
         self.dying.is_none()
-            && (self.cut.is_some() || self.raw.has_ready() || self.has_due_proposals() || !self.held.is_empty())
+            && (self.cut.is_some()
+                || self.raw.has_ready()
+                || self.has_due_proposals()
+                || !self.held.is_empty()
+                || self.owes_commit())
     }
 
     fn post(&mut self, messages: Vec<Message>, round: &mut Round, when: When) {
@@ -104,7 +107,7 @@ impl Peer {
             None => self.raw.raft.hard_state(),
         };
         let term_and_vote = (hard_state.term, hard_state.vote);
-        let changes_members = ready.entries().iter().any(|entry| entry.get_entry_type() != EntryType::EntryNormal)
+        let changes_members = self.changes.note(ready.entries(), self.written_commit)
             && !is_planted("forget what is committed behind a change of members");
         let is_new = term_and_vote != self.written_term_and_vote && !is_planted("forget the vote");
         if is_new || changes_members {

@@ -1,51 +1,47 @@
-//! A leader says that a change of members is committed only when its own disk says so. Who is removed by it goes at
-//! once, and may have been half of the quorum that committed it: those who stay must not need its vote to learn that.
+//! A peer acts on a change of members when its own disk says that it is committed. Who is removed by it goes at once,
+//! and may have been half of the quorum that committed it: those who stay must not need its vote to learn that.
 
 use nokv_engine::is_planted;
-use raft::eraftpb::{EntryType, Message, MessageType};
-use raft::{GetEntriesContext, StateRole};
+use raft::eraftpb::{Entry, EntryType, Message, MessageType};
 
 use super::Peer;
 use crate::round::Round;
-use crate::{RegionExt, StoreError};
+
+/// The part of a log in which changes of members may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Changes {
+    first: u64,
+    last: u64,
+}
+
+impl Changes {
+    /// Of a peer that starts: what its log holds beyond what is known to be committed was not looked at.
+    pub(super) fn of_start(commit: u64, last_index: u64) -> Self {
+        Self { first: commit + 1, last: last_index }
+    }
+
+    /// Whether entries that come to the log change members. Those up to `vouched` need no vouching any more.
+    pub(super) fn note(&mut self, entries: &[Entry], vouched: u64) -> bool {
+        let mut changes = entries.iter().filter(|entry| entry.get_entry_type() != EntryType::EntryNormal);
+        let Some(first) = changes.next() else { return false };
+        if vouched >= self.last {
+            self.first = first.index;
+        }
+        self.last = changes.next_back().unwrap_or(first).index;
+        true
+    }
+
+    /// Whether one of them may be committed, and not known to be by a disk that knows of `vouched`.
+    fn owe(self, committed: u64, vouched: u64) -> bool {
+        committed >= self.first && committed.min(self.last) > vouched
+    }
+}
 
 impl Peer {
-    /// This peer proposed a change of members at the end of its log.
-    pub(super) fn vouch_for_last(&mut self) {
-        self.change_index = self.raw.raft.raft_log.last_index();
-    }
-
-    /// A peer that came to lead may have a change of members in its log that it is about to commit.
-    ///
-    /// # Errors
-    /// If the log cannot be read.
-    pub(super) fn vouch_for_inherited(&mut self) -> Result<(), StoreError> {
-        if self.raw.raft.state != StateRole::Leader || self.vouching_in == self.term() {
-            return Ok(());
-        }
-        self.vouching_in = self.term();
-        let log = &self.raw.raft.raft_log;
-        let fault =
-            |error: raft::Error| StoreError::Raft { region: self.region.region_id(), reason: error.to_string() };
-        // An image that is being taken in stands for entries that the log does not have any more.
-        let (first, end) = ((self.applied_index + 1).max(log.first_index()), log.last_index() + 1);
-        if first >= end {
-            self.change_index = 0;
-            return Ok(());
-        }
-        let entries = log.slice(first, end, None, GetEntriesContext::empty(false));
-        let changes = entries.map_err(fault)?;
-        let last = changes.iter().rev().find(|entry| entry.get_entry_type() != EntryType::EntryNormal);
-        self.change_index = last.map_or(0, |entry| entry.index);
-        Ok(())
-    }
-
-    /// Whether this peer knows that a change of members is committed, its disk does not, and it is about to say so.
+    /// Whether this peer knows that a change of members is committed, and its disk does not.
     pub(super) fn owes_commit(&self) -> bool {
         let log = &self.raw.raft.raft_log;
-        self.change_index > self.written_commit
-            && self.change_index <= log.committed.min(log.persisted)
-            && (self.raw.raft.state == StateRole::Leader || !self.held.is_empty())
+        self.changes.owe(log.committed.min(log.persisted), self.written_commit)
             && !is_planted("tell of a change of members before it is surely known")
     }
 

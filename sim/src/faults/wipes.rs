@@ -4,13 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use nokv_engine::{Engine as _, RaftLog as _};
 use nokv_proto::metapb::{PeerRole, Region};
 use nokv_raftstore::RegionExt as _;
+use nokv_raftstore::records::{ApplyRecord, decode_hard_state};
 use nokv_transport::StoreId;
 
 use super::{about, begins};
 use crate::random::Random;
-use crate::world::{Standing, World};
+use crate::world::{Slot, Standing, World};
 
 /// How often it is looked whether a store can be spared.
 const LOOKS: usize = 400;
@@ -51,8 +53,23 @@ fn can_spare(world: &World, store: StoreId) -> bool {
         let voters = region.peers.iter().filter(|peer| peer.role() == PeerRole::Voter).count();
         let is_plain = region.peers.iter().all(|peer| matches!(peer.role(), PeerRole::Voter | PeerRole::Learner));
         world.lost_peers(region).is_empty()
-            && (region.peer_on(store).is_none() || (is_plain && voters >= 3 && is_settled(world, region)))
+            && (region.peer_on(store).is_none()
+                || (is_plain && voters >= 3 && is_settled(world, region) && all_know_members(world, region, store)))
     })
+}
+
+/// Whether the disks of all voters but that of `store` know that the last change of members is committed. While they do
+/// not, they count by the membership before it, and may need one that went with it beside the one that is lost now.
+fn all_know_members(world: &World, region: &Region, store: StoreId) -> bool {
+    let (id, since) = (region.region_id(), world.atlas.members_since(region.region_id()));
+    let knows = |slot: &Slot| {
+        let state = slot.durable_log().state(id.0).ok().flatten().and_then(|bytes| decode_hard_state(&bytes));
+        let committed = state.is_some_and(|state| state.commit >= since);
+        let by_image = ApplyRecord::load(&slot.durable_data().view(), id).is_ok_and(|it| it.truncated_index >= since);
+        committed || by_image
+    };
+    let others = region.peers.iter().filter(|peer| peer.role() == PeerRole::Voter && peer.store_id != store.0);
+    others.map(|peer| world.slot(StoreId(peer.store_id))).all(|slot| slot.is_some_and(knows))
 }
 
 fn is_settled(world: &World, region: &Region) -> bool {

@@ -134,6 +134,15 @@ impl Atlas {
         until.map(|(_, region)| region.clone()).collect()
     }
 
+    /// The entry by which a region came to have the members that it has now.
+    pub fn members_since(&self, region: RegionId) -> u64 {
+        let state = self.state.lock();
+        let Some(known) = state.regions.get(&region) else { return 0 };
+        let now = known.region.epoch().conf_ver;
+        let first = known.memberships.iter().find(|(_, region)| region.epoch().conf_ver == now);
+        first.map_or(0, |(from, _)| *from)
+    }
+
     /// The memberships by one of which the entry at `index` may have been counted as committed, or was confirmed since:
     /// that of the last change before it, the one before that (a leader counts by a change when it has applied it), and
     /// all later ones.

@@ -1,5 +1,5 @@
-//! A raft log in an engine of its own, beside the data engine: a write to the data, which is never synced, then does
-//! not wait behind the log's sync, as it would in the one write queue of a shared engine.
+//! A raft log in an engine of its own, beside the data engine, as the simulator has it: two disks of which each loses
+//! what was not synced for itself.
 //!
 //! Two engines lose what was not synced each for itself, so that a step which spans both needs an order: data that
 //! belongs to a step is synced before the log; and whoever cuts the log must first have synced the data that rests on
@@ -25,10 +25,7 @@ impl<E: Engine> ApartRaftLog<E> {
 
 impl<E: Engine> RaftLog for ApartRaftLog<E> {
     fn write(&self, batch: &LogBatch, sync: bool) -> Result<()> {
-        let shortens = batch.ops.iter().any(|op| matches!(op, LogOp::Cut { .. } | LogOp::Remove { .. }));
-        if shortens || !batch.data.is_empty() {
-            self.data.write(&batch.data, !is_planted("cut the log before its data is synced"))?;
-        }
+        sync_data_first(&self.data, batch)?;
         self.log.write_ops(&batch.ops, sync)
     }
 
@@ -43,4 +40,14 @@ impl<E: Engine> RaftLog for ApartRaftLog<E> {
     fn bounds(&self, group: u64) -> Result<Option<(u64, u64)>> {
         self.log.bounds(group)
     }
+}
+
+/// Puts on disk what must be there before `batch` is in a log that is not in the data engine: the data of the same
+/// step, and all that rests on entries which the step cuts.
+pub fn sync_data_first(data: &impl Engine, batch: &LogBatch) -> Result<()> {
+    let shortens = batch.ops.iter().any(|op| matches!(op, LogOp::Cut { .. } | LogOp::Remove { .. }));
+    if shortens || !batch.data.is_empty() {
+        data.write(&batch.data, !is_planted("cut the log before its data is synced"))?;
+    }
+    Ok(())
 }

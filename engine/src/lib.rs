@@ -10,7 +10,7 @@
 //!   │ view() → ReadView → Cursor  get write import │ │ write entries │
 //!   └──────┬─────────────────────────────┬─────────┘ └───────┬───────┘
 //!          │                             │                   │
-//!     RocksEngine (feature `rocksdb`)  MemoryEngine    SharedRaftLog<E: Engine>
+//!     RocksEngine (feature `rocksdb`)  MemoryEngine    SharedRaftLog<E: Engine>      or FileRaftLog, in files
 //!          │                             │                   │ keys of `raft_keys`, one batch a write
 //!          └──── one store, five column families: default lock write raw raft ◄──┘
 //! ```
@@ -23,6 +23,8 @@
 //! | `import.rs` | the trait [`Importer`]: data that comes in bulk |
 //! | `raft_log.rs` | the trait [`RaftLog`] |
 //! | `shared_raft_log.rs`, `apart_raft_log.rs` | the log in the data engine, and in one of its own |
+//! | `file_log/` | [`FileRaftLog`]: the log in files that are written directly and used again |
+//! | `marker.rs`, `failure.rs` | whose directory it is; the first failure, which ends all writing |
 //! | `planted.rs` | mistakes for the simulator to find; not compiled in otherwise |
 //! | `raft_keys.rs` | every key of [`Cf::Raft`] |
 //! | `memory/` | [`MemoryEngine`]: persistent maps, a journal of what is not synced, faults on demand |
@@ -44,14 +46,17 @@
 //! # Deliberately absent
 //! Transactions, timestamps and regions (the cores' business); caches above the engine (RocksDB has its own);
 //! merge operators and time-to-live (every replica must compute the same bytes); reads that fail on demand in the
-//! in-memory engine (views are plain memory there); any clock, thread or random source of ours.
+//! in-memory engine (views are plain memory there); any clock of ours.
 
 mod apart_raft_log;
 mod batch;
 mod cf;
 mod engine;
 mod error;
+mod failure;
+mod file_log;
 mod import;
+mod marker;
 mod memory;
 mod planted;
 mod raft_log;
@@ -67,6 +72,7 @@ pub use batch::{WriteBatch, WriteOp, WriteOps};
 pub use cf::Cf;
 pub use engine::{Cursor, Engine, KeyRange, RangeEstimate, ReadView};
 pub use error::{Error, Result};
+pub use file_log::{FileLogOptions, FileRaftLog};
 pub use import::Importer;
 pub use memory::{FaultPlan, MemoryCursor, MemoryEngine, MemoryView};
 pub use planted::is_planted;

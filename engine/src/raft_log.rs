@@ -86,6 +86,17 @@ pub enum LogOp {
     },
 }
 
+impl LogOp {
+    /// The raft group.
+    pub fn group(&self) -> u64 {
+        let (Self::Append { group, .. }
+        | Self::State { group, .. }
+        | Self::Cut { group, .. }
+        | Self::Remove { group, .. }) = self;
+        *group
+    }
+}
+
 impl LogBatch {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {

@@ -26,24 +26,34 @@ __attribute__((constructor)) static void begin(void) {
   close(file);
 }
 
-static int hurt_sync(long call, int file) {
-  if (words) {
-    int64_t left = atomic_load(&words[SYNCS_TO_FAIL]), wait_ms = atomic_load(&words[SYNC_MS]);
-    if (left > 0) {
-      atomic_store(&words[SYNCS_TO_FAIL], left - 1);
-      errno = EIO;
-      return -1;
-    }
-    if (wait_ms > 0) {
-      struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000};
-      nanosleep(&wait, NULL);
-    }
+/* Whether the sync that is about to be done fails. */
+static int is_hurt(void) {
+  if (!words) return 0;
+  int64_t left = atomic_load(&words[SYNCS_TO_FAIL]), wait_ms = atomic_load(&words[SYNC_MS]);
+  if (left > 0) {
+    atomic_store(&words[SYNCS_TO_FAIL], left - 1);
+    errno = EIO;
+    return 1;
   }
-  return (int)syscall(call, file);
+  if (wait_ms > 0) {
+    struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000};
+    nanosleep(&wait, NULL);
+  }
+  return 0;
 }
 
-int fsync(int file) { return hurt_sync(SYS_fsync, file); }
-int fdatasync(int file) { return hurt_sync(SYS_fdatasync, file); }
+int fsync(int file) { return is_hurt() ? -1 : (int)syscall(SYS_fsync, file); }
+int fdatasync(int file) { return is_hurt() ? -1 : (int)syscall(SYS_fdatasync, file); }
+
+/* The raft log's files are opened so that every write is synced. */
+static ssize_t hurt_pwrite(int file, const void *bytes, size_t count, off_t at) {
+  int flags = words ? fcntl(file, F_GETFL) : -1;
+  if (flags >= 0 && (flags & O_DSYNC) && is_hurt()) return -1;
+  return syscall(SYS_pwrite64, file, bytes, count, at);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) { return hurt_pwrite(file, bytes, count, at); }
+ssize_t pwrite64(int file, const void *bytes, size_t count, off_t at) { return hurt_pwrite(file, bytes, count, at); }
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
   static int (*_Atomic real)(clockid_t, struct timespec *);

@@ -287,11 +287,14 @@ fn only_region() -> Option<Context> {
     Some(Context { region_id: 1, ..Default::default() })
 }
 
+/// Five of them are more than the small disk lets a file have.
+const LARGE_BYTES: usize = 4_000_000;
+
 /// Writes values until the store gives no answer any more; returns how many were acknowledged.
 async fn write_until_it_breaks(client: &mut TinyKvClient<Channel>) -> u32 {
     let mut acknowledged = 0;
     loop {
-        let (key, value) = (Bytes::from(format!("key-{acknowledged:06}")), Bytes::from(vec![7; 100_000]));
+        let (key, value) = (Bytes::from(format!("key-{acknowledged:06}")), Bytes::from(vec![7; LARGE_BYTES]));
         let put = RawPutRequest { context: only_region(), key, value, ..Default::default() };
         match client.raw_put(put).await {
             Ok(answer) if answer.get_ref().region_error.is_none() => acknowledged += 1,
@@ -307,7 +310,7 @@ async fn write_until_it_breaks(client: &mut TinyKvClient<Channel>) -> u32 {
 async fn a_full_disk_ends_the_store_at_once_and_costs_nothing_that_was_acknowledged() {
     let folder = TempDir::new().unwrap();
     let flags = ["--workdir", dir(&folder), "--store-id", "1", "--addr", ANY_PORT];
-    let store = Serving::run(serve_on_small_disk(4_096, &flags));
+    let store = Serving::run(serve_on_small_disk(16_384, &flags));
     let acknowledged = write_until_it_breaks(&mut store.client().await).await;
     let (code, log) = store.ended();
     assert_eq!(code, Some(1), "{log}");
@@ -323,7 +326,7 @@ async fn a_full_disk_ends_the_store_at_once_and_costs_nothing_that_was_acknowled
         let get = RawGetRequest { context: only_region(), key, ..Default::default() };
         let answer = client.raw_get(get).await.unwrap().into_inner();
         if answer.region_error.is_none() {
-            assert_eq!((answer.not_found, answer.value.len()), (false, 100_000), "key {next} of {acknowledged}");
+            assert_eq!((answer.not_found, answer.value.len()), (false, LARGE_BYTES), "key {next} of {acknowledged}");
             next += 1;
         }
     }

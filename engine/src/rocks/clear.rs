@@ -6,7 +6,7 @@
 use rocksdb::{FlushOptions, properties};
 
 use super::engine::RocksEngine;
-use super::failure::from_rocks;
+use super::error::from_rocks;
 use crate::{Cf, Cursor as _, Engine as _, KeyRange, ReadView as _, Result, WriteBatch};
 
 impl RocksEngine {

@@ -4,7 +4,7 @@
 use rocksdb::FlushOptions;
 
 use super::engine::RocksEngine;
-use super::failure::from_rocks;
+use super::error::from_rocks;
 use crate::{Cf, Error, KeyRange, Result};
 
 impl RocksEngine {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use rocksdb::{ColumnFamily, DBRawIterator, ReadOptions, Snapshot};
 
-use super::failure::from_rocks;
+use super::error::from_rocks;
 use super::prefix;
 use crate::{Cf, Cursor, KeyRange, Result};
 

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rocksdb::{Cache, ColumnFamily, DB, Options, WriteOptions};
 
-use super::failure::{Failure, from_rocks};
+use super::error::from_rocks;
 use super::families;
 use super::options::RocksOptions;
 use super::view::RocksView;
+use crate::failure::Failure;
 use crate::{Cf, Engine, Importer, KeyRange, RangeEstimate, Result, WriteBatch};
 
 /// An [`Engine`] on RocksDB. Clones share the database.

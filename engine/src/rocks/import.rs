@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rocksdb::{IngestExternalFileOptions, SstFileWriter};
 
 use super::engine::{RocksEngine, Shared};
-use super::failure::from_rocks;
+use super::error::from_rocks;
 use crate::import::{NO_SUCH_IMPORT, OrderCheck};
 use crate::{Cf, Error, Importer, Result, WriteBatch, WriteOp};
 

@@ -11,8 +11,8 @@
 //! | --- | --- |
 //! | `engine.rs` | the handle on an open database |
 //! | `options.rs`, `families.rs` | what can be set, and the same in RocksDB's terms |
-//! | `open.rs`, `marker.rs` | opening, or saying why not; whose directory it is |
-//! | `write.rs`, `failure.rs` | batches; errors, of which the first ends all writing |
+//! | `open.rs` | opening, or saying why not |
+//! | `write.rs`, `error.rs` | batches; RocksDB's errors as ours |
 //! | `view.rs`, `cursor.rs`, `prefix.rs` | reading; the prefix by which filters know a key |
 //! | `statistics.rs` | what status pages and metrics ask |
 //! | `close.rs` | flushing, compacting by hand, closing |
@@ -21,10 +21,9 @@ mod clear;
 mod close;
 mod cursor;
 mod engine;
-mod failure;
+mod error;
 mod families;
 mod import;
-mod marker;
 mod open;
 mod options;
 mod prefix;

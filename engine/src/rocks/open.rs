@@ -7,10 +7,13 @@ use std::sync::Arc;
 use rocksdb::{Cache, DB, ErrorKind, WriteOptions};
 
 use super::engine::{RocksEngine, Shared};
-use super::failure::Failure;
 use super::options::RocksOptions;
-use super::{families, import, marker};
+use super::{families, import};
+use crate::failure::Failure;
+use crate::marker;
 use crate::{Error, Result};
+
+const FORMAT: &str = "nokv engine, format 1\n";
 
 impl RocksEngine {
     /// Opens the database in `directory`, or makes one there if the directory is missing or empty.
@@ -21,7 +24,7 @@ impl RocksEngine {
     pub fn open(directory: impl AsRef<Path>, options: &RocksOptions) -> Result<Self> {
         let directory = directory.as_ref();
         let refuse = |reason: String| Error::Open { path: directory.display().to_string(), reason };
-        marker::claim(directory).map_err(refuse)?;
+        marker::claim(directory, FORMAT).map_err(refuse)?;
 
         let explain = |error: rocksdb::Error| match error.kind() {
             ErrorKind::Corruption => Error::CorruptFile(error.into_string()),

@@ -35,20 +35,6 @@ pub struct RocksOptions {
     pub bloom_bits_per_key: f64,
 }
 
-impl RocksOptions {
-    /// For an engine that holds nothing but a raft log: entries are written once, read seldom and cut soon.
-    pub fn for_raft_log() -> Self {
-        Self {
-            block_cache_bytes: 8 * MIB,
-            write_buffer_bytes: 64 * MIB,
-            write_buffers_total_bytes: 128 * MIB,
-            blob_value_bytes_min: 0,
-            open_files_max: 64,
-            ..Self::default()
-        }
-    }
-}
-
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 

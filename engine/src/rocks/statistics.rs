@@ -4,7 +4,7 @@
 use rocksdb::properties;
 
 use super::engine::RocksEngine;
-use super::failure::from_rocks;
+use super::error::from_rocks;
 use crate::{Cf, KeyRange, RangeEstimate, Result};
 
 /// A key above all that occur: `GetApproximateSizes` knows no open end.

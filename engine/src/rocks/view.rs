@@ -9,7 +9,7 @@ use rocksdb::{DB, Snapshot};
 
 use super::cursor::RocksCursor;
 use super::engine::Shared;
-use super::failure::from_rocks;
+use super::error::from_rocks;
 use crate::{Cf, KeyRange, ReadView, Result};
 
 /// See [`crate::RocksEngine`]. Data that a view can see is kept on disk until the view is dropped: keep it short.

@@ -4,7 +4,7 @@
 use rocksdb::ErrorKind;
 
 use super::engine::Shared;
-use super::failure::from_rocks;
+use super::error::from_rocks;
 use crate::{Cf, Result, WriteBatch, WriteOp};
 
 /// RocksDB's batch begins with a sequence number and a count.

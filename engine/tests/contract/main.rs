@@ -23,6 +23,7 @@ mod batches;
 mod crash;
 mod cursors;
 mod faults;
+mod file_raft_log;
 mod fixture;
 mod imports;
 mod model;

@@ -145,6 +145,13 @@ impl Disk {
 }
 
 impl File {
+    /// A page of what was written last that never came to disk.
+    fn unwritten_page(&self, random: &mut fastrand::Rng) -> Option<(usize, usize)> {
+        let Bytes::Write { offset, bytes } = self.changes.last()? else { return None };
+        let at = offset + random.usize(..bytes.len().max(1));
+        Some((at - at % PAGE_BYTES, at - at % PAGE_BYTES + PAGE_BYTES))
+    }
+
     fn left(&self, cut: Cut, random: &mut fastrand::Rng) -> Vec<u8> {
         let mut bytes = self.certain.clone();
         let how = match cut {
@@ -165,12 +172,12 @@ impl File {
             return bytes;
         }
         self.changes.iter().for_each(|change| apply(&mut bytes, change));
-        if how == 3 && bytes.len() > self.certain.len() {
-            // The file has grown, and one of its new pages was never written.
-            let at = random.usize(self.certain.len()..bytes.len());
-            let end = (at - at % PAGE_BYTES + PAGE_BYTES).min(bytes.len());
-            let begin = (at - at % PAGE_BYTES).max(self.certain.len());
-            bytes[begin..end].fill(0);
+        if how == 3
+            && let Some((from, to)) = self.unwritten_page(random)
+        {
+            for at in from..to.min(bytes.len()) {
+                bytes[at] = self.certain.get(at).copied().unwrap_or(0);
+            }
         }
         bytes
     }

@@ -163,7 +163,19 @@ fn open_at(at: c_int, path: *const c_char, flags: c_int, mode: c_uint) -> c_int 
     recorded(call, event) as c_int
 }
 
+/// Whether each write to a file is on disk when it returns.
+fn writes_are_synced(descriptor: c_int) -> bool {
+    // SAFETY: asks how the file was opened.
+    let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFL) };
+    flags >= 0 && flags & libc::O_DSYNC != 0
+}
+
 fn write_at(descriptor: c_int, bytes: *const c_void, count: size_t, offset: Option<off_t>) -> ssize_t {
+    if writes_are_synced(descriptor) && fail_synced_write(descriptor) {
+        // SAFETY: the place of this thread's error number.
+        unsafe { *libc::__errno_location() = libc::EIO };
+        return -1;
+    }
     // SAFETY: the caller's own arguments.
     let call = || unsafe {
         match offset {
@@ -180,7 +192,22 @@ fn write_at(descriptor: c_int, bytes: *const c_void, count: size_t, offset: Opti
         let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), written as usize) }.to_vec();
         Some(Event::Write { path, offset: u64::try_from(offset).ok()?, bytes })
     };
-    recorded(call, event) as ssize_t
+    let written = recorded(call, event) as ssize_t;
+    if written > 0 && writes_are_synced(descriptor) {
+        recorded(|| 0, |record, _| Some(Event::Sync { path: record.of_descriptor(descriptor)? }));
+    }
+    written
+}
+
+fn fail_synced_write(descriptor: c_int) -> bool {
+    let mut record = lock();
+    let path = record.as_ref().and_then(|record| record.of_descriptor(descriptor));
+    let (Some(record), Some(path)) = (record.as_mut(), path) else { return false };
+    let fails = record.sync_is_to_fail();
+    if fails {
+        record.events.push(Event::SyncFailed { path });
+    }
+    fails
 }
 
 fn sync(descriptor: c_int, call: c_long) -> c_int {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nokv_client::PlacementLink;
-use nokv_engine::{ApartRaftLog, RaftLog, RocksEngine, RocksOptions};
+use nokv_engine::{FileLogOptions, FileRaftLog, RaftLog, RocksEngine, RocksOptions};
 use nokv_proto::metapb::Region;
 use nokv_raftstore::{RegionExt as _, bootstrap_as, load_regions};
 use nokv_transport::{AddressBook, StoreId};
@@ -50,9 +50,8 @@ impl OpenDirectory {
             return Err(NodeError::Workdir { path: workdir.display().to_string(), reason });
         }
         let engine = RocksEngine::open(workdir, options)?;
-        let log_engine = RocksEngine::open(workdir.join(RAFT_LOG_DIRECTORY), &RocksOptions::for_raft_log())?;
-        let log: Arc<dyn RaftLog> = Arc::new(ApartRaftLog::new(log_engine, engine.clone()));
-        Ok(Self { engine, log })
+        let log = FileRaftLog::open(workdir.join(RAFT_LOG_DIRECTORY), &FileLogOptions::default(), engine.clone())?;
+        Ok(Self { engine, log: Arc::new(log) })
     }
 
     /// Finds out whose it is, and gives a new one its identity and its regions; `options.store` is known afterwards.

@@ -1,5 +1,5 @@
-//! The file `NOKV` in the engine's directory: says that the directory is ours and in which format it is, before
-//! RocksDB touches anything. A directory with other files and no marker is somebody else's, and left alone.
+//! The file `NOKV` in a directory: says that the directory is ours and in which format it is, before anything else in
+//! it is touched. A directory with other files and no marker is somebody else's, and left alone.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -7,25 +7,24 @@ use std::path::Path;
 
 const NAME: &str = "NOKV";
 const NAME_UNFINISHED: &str = "NOKV.tmp";
-const CONTENT: &str = "nokv engine, format 1\n";
 
-/// Makes `directory` ours if it is new or empty, and checks that it is otherwise.
+/// Makes `directory` ours, in `format` (a line), if it is new or empty, and checks that it is otherwise.
 ///
 /// # Errors
 /// The reason, for a person.
-pub(super) fn claim(directory: &Path) -> Result<(), String> {
+pub fn claim(directory: &Path, format: &str) -> Result<(), String> {
     fs::create_dir_all(directory).map_err(|error| error.to_string())?;
     match fs::read_to_string(directory.join(NAME)) {
-        Ok(content) if content == CONTENT => Ok(()),
+        Ok(content) if content == format => Ok(()),
         Ok(content) => {
-            let (theirs, ours) = (content.trim_end(), CONTENT.trim_end());
+            let (theirs, ours) = (content.trim_end(), format.trim_end());
             Err(format!("written by another version of NoKV (found {theirs:?}, this one reads {ours:?})"))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if is_foreign(directory).map_err(|error| error.to_string())? {
                 return Err("not a NoKV database, and not empty; choose an empty directory".to_owned());
             }
-            create(directory).map_err(|error| error.to_string())
+            create(directory, format).map_err(|error| error.to_string())
         }
         Err(error) => Err(error.to_string()),
     }
@@ -42,10 +41,10 @@ fn is_foreign(directory: &Path) -> io::Result<bool> {
 }
 
 /// Writes the marker so that it is there whole or not at all, whenever the machine stops.
-fn create(directory: &Path) -> io::Result<()> {
+fn create(directory: &Path, format: &str) -> io::Result<()> {
     let unfinished = directory.join(NAME_UNFINISHED);
     let mut file = File::create(&unfinished)?;
-    file.write_all(CONTENT.as_bytes())?;
+    file.write_all(format.as_bytes())?;
     file.sync_all()?;
     fs::rename(&unfinished, directory.join(NAME))?;
     File::open(directory)?.sync_all()

@@ -118,6 +118,15 @@ impl LogStorage {
         self.cache.shrink(index, 0);
     }
 
+    /// Removes what was cut before this start, if a crash has brought it back.
+    pub fn cut_once_more(&mut self, batch: &mut LogBatch) {
+        let first = self.truncated_index + 1;
+        if self.disk_first < first {
+            batch.ops.push(LogOp::Cut { group: self.region.0, from: self.disk_first, to: first });
+            self.disk_first = first;
+        }
+    }
+
     /// Begins anew behind an image: nothing of the log before it is left.
     pub fn reset(&mut self, snapshot: &Snapshot, batch: &mut LogBatch) {
         self.remove(batch);

@@ -166,3 +166,9 @@ fn who_follows_knows_the_members_when_its_leader_is_gone() {
     passes(7, scenario("placement_losses_crashes"), 20);
     passes(101_253, scenario("placement_losses_crashes"), 20);
 }
+
+/// A store crashed and lost that its log was cut; then the region slept, and nobody cut it again.
+#[test]
+fn what_was_cut_before_a_crash_goes_at_the_start() {
+    passes(226_394, scenario("many_clients_partitions_crashes"), 20);
+}

@@ -29,6 +29,7 @@ impl Peer {
         if let Some((index, term)) = self.cut.take() {
             self.raw.mut_store().cut(index, term, &mut round.log);
         }
+        self.raw.mut_store().cut_once_more(&mut round.log);
         if std::mem::take(&mut self.gave_birth) && !is_planted("forget what is committed behind a split") {
             self.write_commit(round);
         }

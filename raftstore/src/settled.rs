@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use nokv_engine::{Engine, is_planted};
+use nokv_engine::Engine;
 use nokv_proto::metapb::{Peer, PeerRole};
 use nokv_transport::{PeerId, RegionId, StoreId};
 
@@ -44,8 +44,7 @@ impl<E: Engine> Raftstore<E> {
         let Ok(gate) = self.gates().get(region) else { return false };
         let state = gate.state();
         let known = if state.role == Role::Leader { Some(state.peer) } else { state.leader };
-        (state.term == term || is_planted("follow whoever asks"))
-            && (known.is_some_and(|known| known.id == leader.0) || is_planted("follow whoever asks"))
+        state.term == term && known.is_some_and(|known| known.id == leader.0)
     }
 }
 

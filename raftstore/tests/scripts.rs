@@ -558,3 +558,23 @@ fn random_lives_lose_nothing() {
     let all = [tally.splits, tally.merges, tally.rolled_back, tally.members];
     assert!(all.iter().all(|count| *count > 0), "some change never happened: {tally:?}");
 }
+
+/// A script that stays as it is whatever the code does shows nothing: these mistakes, planted, change these traces.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_mistakes_are_seen() {
+    let seen_by = [
+        ("keep the lease through a split", "split/the_parents_lease_says_nothing_about_the_new_range"),
+        ("restore an image without its record", "image/a_crash_at_any_step_of_taking_an_image_in"),
+        ("serve what is frozen", "merge/a_crash_of_all_behind_the_freezing_goes_on"),
+        ("write to what is frozen", "merge/merge_against_split_of_the_source"),
+        ("tell of a change of members before it is surely known", "members/a_follower_remembers_that_members_changed"),
+    ];
+    for (mistake, script) in seen_by {
+        let recorded = std::fs::read_to_string(format!("testscripts/{script}")).expect("the script is there");
+        nokv_engine::plant(Some(mistake));
+        let trace = std::panic::catch_unwind(|| goldenscript::generate(&mut Script::default(), &recorded));
+        nokv_engine::plant(None);
+        assert!(trace.is_err() || trace.is_ok_and(|it| it.is_ok_and(|it| it != recorded)), "{script}: {mistake}");
+    }
+}

@@ -2,7 +2,7 @@
 //! until the simulator finds each. A simulator that does not find them would not find real ones either.
 //!
 //! The mistakes themselves are lines in the crates under test, at `is_planted("…")`, compiled in by the feature
-//! `planted-bugs` only.
+//! `planted-bugs` only. Some are seen by scripts of `raftstore` and `percolator` instead; the list stands there.
 
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ const fn mutation(name: &'static str, place: &'static str, within_seeds: u64) ->
 }
 
 /// All of them.
-pub const MUTATIONS: [Mutation; 54] = [
+pub const MUTATIONS: [Mutation; 40] = [
     mutation("send before sync", "raftstore: ready", 40),
     mutation("do not sync", "raftstore: ready", 10),
     mutation("forget the vote", "raftstore: ready", 60),
@@ -33,43 +33,29 @@ pub const MUTATIONS: [Mutation; 54] = [
     mutation("reuse a read context", "raftstore: read", 3_000),
     mutation("answer before commit", "raftstore: propose", 10),
     mutation("cut the log before its data is synced", "engine: apart raft log", 2_000),
-    mutation("trust batched appends", "raftstore: step", 800),
     mutation("applied index in a later batch", "raftstore: apply", 30),
     mutation("apply writes of an older epoch", "raftstore: apply", 600),
-    mutation("keep the lease through a split", "raftstore: split", 2_000),
     mutation("forget what is committed behind a split", "raftstore: ready", 5_000),
     mutation("go before all is applied", "raftstore: leave", 5_000),
     mutation("use the parent's peer ids again", "raftstore: split", 2_000),
     mutation("count by a change before it is applied", "raftstore: members", 2_000),
     mutation("forget what is committed behind a change of members", "raftstore: ready", 3_000),
-    mutation("tell of a change of members before it is surely known", "raftstore: vouch", 12_000),
     mutation("a removed leader goes on", "raftstore: members", 2_000),
     mutation("forget the dead", "raftstore: admission", 2_000),
-    mutation("restore an image without its record", "raftstore: image", 2_000),
-    mutation("restore before all is applied", "raftstore: image", 2_000),
-    mutation("roll a merge back by any word", "raftstore: merge", 3_000),
     mutation("merge without waiting for the source", "raftstore: merge", 1_000),
     mutation("merge in any epoch of the target", "raftstore: merge", 1_000),
-    mutation("serve what is frozen", "raftstore: gate", 2_000),
-    mutation("write to what is frozen", "raftstore: apply", 2_000),
     mutation("forget the rollback mark", "percolator: effects", 600),
     mutation("overlook newer commits", "percolator: prewrite", 40),
     mutation("read through locks", "percolator: read point", 10),
-    mutation("commit what was rolled back", "percolator: commit", 60),
     mutation("overlook the primary's commit", "percolator: status", 60),
     mutation("commit whatever is locked", "percolator: commit", 80),
     mutation("collect what the safe point sees", "percolator: garbage", 2_000),
-    mutation("collect a deletion before what it hides", "percolator: collect", 2_000),
     mutation("read below the safe point", "server: executor", 2_000),
     mutation("release latches before the write is applied", "server: executor", 40),
     mutation("read from a replica as it is", "server: executor", 200),
     mutation("reads do not raise max_ts", "percolator: announcements", 2_000),
     mutation("hide announced locks", "percolator: announcements", 2_000),
-    mutation("choose timestamps before max_ts is fresh", "server: freshness", 2_000),
     mutation("settle before the announced is applied", "server: settled", 3_000),
-    mutation("settle without raising max_ts", "server: settled", 3_000),
-    mutation("settle without a quorum", "server: settler", 3_000),
-    mutation("follow whoever asks", "raftstore: settled", 3_000),
     mutation("read what is settled before it is applied", "server: settled", 400),
     mutation("forget the bound of timestamps", "placement: clock", 200),
     mutation("begin at the new leader's clock", "server: placement", 200),

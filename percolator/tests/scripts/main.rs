@@ -272,3 +272,22 @@ impl Runner {
         Ok(output)
     }
 }
+
+/// A script that stays as it is whatever the code does shows nothing: these mistakes, planted, change these traces.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn planted_mistakes_are_seen() {
+    let seen_by = [
+        ("commit what was rolled back", "commit/rolled_back"),
+        ("collect a deletion before what it hides", "collect/what_goes"),
+        ("forget the rollback mark", "rollback/marks_are_kept"),
+        ("overlook newer commits", "prewrite/conflict"),
+    ];
+    for (mistake, script) in seen_by {
+        let recorded = std::fs::read_to_string(format!("testscripts/{script}")).unwrap();
+        nokv_engine::plant(Some(mistake));
+        let trace = goldenscript::generate(&mut Runner { engine: MemoryEngine::new() }, &recorded);
+        nokv_engine::plant(None);
+        assert!(trace.is_err() || trace.is_ok_and(|trace| trace != recorded), "{script}: {mistake}");
+    }
+}

@@ -70,8 +70,7 @@ impl Peer {
         let all = self.region.peers.iter().all(|member| self.merging.past.contains_key(&member.id));
         let under_way =
             self.merging.rollback_at.is_some_and(|(term, index)| term == self.term() && index > self.applied_index);
-        let any_word = nokv_engine::is_planted("roll a merge back by any word");
-        let known = all || any_word || self.merging.past.values().any(|surely| *surely);
+        let known = all || self.merging.past.values().any(|surely| *surely);
         let Some(commit) = self.merging.prepared.as_ref().map(|prepared| prepared.commit) else { return };
         // If it is dropped, it is proposed again when the next member tells.
         if known && !under_way && self.raw.propose(Vec::new(), rollback_merge(commit)).is_ok() {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nokv_client::TimestampOracle;
-use nokv_engine::is_planted;
 use nokv_percolator::{Announcements, Timestamp};
 use nokv_raftstore::{RegionExt as _, RegionView};
 use nokv_transport::RegionId;
@@ -50,9 +49,6 @@ impl Freshness {
 
     /// Whether all reads before `leadership` are below `max_ts`.
     pub(super) fn covers(&self, leadership: Leadership) -> bool {
-        if is_planted("choose timestamps before max_ts is fresh") {
-            return self.oracle.is_some();
-        }
         self.known.lock().get(&leadership.region) == Some(&leadership)
     }
 

@@ -129,9 +129,7 @@ impl<E: Engine> Executor<E> {
             return Vec::new();
         }
         let Some(ts) = self.freshness.timestamp().await else { return Vec::new() };
-        if !is_planted("settle without raising max_ts") {
-            self.announcements.raise(ts);
-        }
+        self.announcements.raise(ts);
         if !is_planted("settle before the announced is applied") {
             let read = ReadPoint::snapshot(ts);
             let Ok(announced) = self.checked(self.announcements.before_scan(&read, KeyRange::ALL)) else {

@@ -9,7 +9,8 @@
 //! 04 group:u64                         raft state: raft's hard state, opaque here
 //! 05 group:u64 index:u64               log entry, opaque here
 //! 06 group:u64                         the highest safe point that the region has heard of
-//! 07 … 0f                              free
+//! 07 group:u64                         the epoch of the last image that the replica was made from
+//! 08 … 0f                              free
 //! 10 store:u64                         which directory another store has
 //! 11 store:u64                         where another store listens
 //! 12 … ff                              free
@@ -26,6 +27,7 @@ const APPLY_STATE: u8 = 0x03;
 const RAFT_STATE: u8 = 0x04;
 const LOG_ENTRY: u8 = 0x05;
 const SAFE_POINT: u8 = 0x06;
+const IMAGE_EPOCH: u8 = 0x07;
 const ACQUAINTANCE: u8 = 0x10;
 const ADDRESS: u8 = 0x11;
 
@@ -69,6 +71,11 @@ pub fn safe_point_key(group: u64) -> [u8; GROUP_KEY_BYTES] {
 /// The keys of all safe points.
 pub const fn safe_point_range() -> KeyRange<'static> {
     KeyRange::new(&[SAFE_POINT], &[SAFE_POINT + 1])
+}
+
+/// The key of the epoch of the last image that the replica of region `group` was made from.
+pub fn image_epoch_key(group: u64) -> [u8; GROUP_KEY_BYTES] {
+    group_key(IMAGE_EPOCH, group)
 }
 
 /// The key of what is known of another store.
@@ -143,6 +150,7 @@ mod tests {
         assert_eq!(apply_state_key(7), [3, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(raft_state_key(7), [4, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(safe_point_key(7), [6, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(image_epoch_key(7), [7, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(acquaintance_key(7), [16, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(address_key(7), [17, 0, 0, 0, 0, 0, 0, 0, 7]);
         assert_eq!(log_entry_key(7, 0x0a0b), [5, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 10, 11]);

@@ -9,7 +9,7 @@ use nokv_proto::metapb::Region;
 use nokv_transport::{PeerId, RegionId, StoreId};
 
 use crate::ident::StoreIdent;
-use crate::records::{ApplyRecord, Liveness, RegionRecord, encode_hard_state, initial_hard_state};
+use crate::records::{ApplyRecord, Liveness, RegionRecord, delete_applied, encode_hard_state, initial_hard_state};
 use crate::{RegionExt, StoreError};
 
 /// Makes an empty directory this store's, or checks that it is. Returns whether it was empty. The caller knows that the
@@ -70,7 +70,7 @@ pub fn succeed(engine: &impl Engine, log: &dyn RaftLog, peer_floor: PeerId) -> R
             )));
         }
         batch.data.delete(Cf::Raft, &raft_keys::region_state_key(id.0));
-        batch.data.delete(Cf::Raft, &raft_keys::apply_state_key(id.0));
+        delete_applied(id, &mut batch.data);
         batch.ops.push(LogOp::Remove { group: id.0, first: 0, last: 0 });
     }
     StoreIdent { met: true, peer_floor, ..ident }.put(&mut batch.data);

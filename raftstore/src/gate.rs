@@ -76,7 +76,7 @@ pub struct Gate {
     renewal_asked: AtomicBool,
     /// The region into which this one is being merged; 0 = none.
     merging_into: AtomicU64,
-    /// Version and membership version that the replica had when this process came to know it, or by its last image.
+    /// Version and membership version with which the replica was born, or of its last image.
     known_since: (AtomicU64, AtomicU64),
     crowded: AtomicBool,
     size: SizeGauge,

@@ -20,7 +20,7 @@ use crate::metrics::RaftMetrics;
 use crate::peer::Peer;
 use crate::peer_context::PeerContext;
 use crate::raft_loop::RaftLoop;
-use crate::records::{ApplyRecord, Liveness, RegionRecord};
+use crate::records::{ApplyRecord, Liveness, RegionRecord, load_image_epoch};
 use crate::safe_point::SafePoint;
 use crate::store::Store;
 use crate::teller::{TellHere, Teller};
@@ -86,21 +86,21 @@ pub fn open<E: Engine>(
     let view = engine.view();
     for (id, record) in regions {
         let prepared = match record.liveness {
-            Liveness::Tombstone => Err(None),
-            Liveness::Merged(successor) => Err(Some(successor)),
-            Liveness::Merging(prepared) => Ok(Some(prepared)),
-            Liveness::Normal | Liveness::Applying(_) | Liveness::Leaving => Ok(None),
-        };
-        let prepared = match prepared {
-            Ok(prepared) => prepared,
-            Err(merged) => {
-                gates.bury_merged(&record.region, store, merged);
+            Liveness::Tombstone => {
+                gates.bury_merged(&record.region, store, None);
                 continue;
             }
+            Liveness::Merged(successor) => {
+                gates.bury_merged(&record.region, store, Some(successor));
+                continue;
+            }
+            Liveness::Merging(prepared) => Some(prepared),
+            Liveness::Normal | Liveness::Applying(_) | Liveness::Leaving => None,
         };
         let apply = ApplyRecord::load(&view, id)?;
         let slot = home_loop(id, config.raft_loops);
         let mut peer = Peer::load(&PeerContext { slot, ..context.clone() }, record.region, &apply, now)?;
+        peer.gate().begin_anew(load_image_epoch(&view, id)?);
         if let Some((peers, applier)) = sets.get_mut(slot) {
             applier.insert(peer.region().clone(), apply);
             prepared.iter().for_each(|prepared| applier.resume_merge(id, prepared.clone()));

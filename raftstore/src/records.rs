@@ -3,7 +3,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 use nokv_engine::{Cf, ReadView, WriteBatch, raft_keys};
-use nokv_proto::metapb::Region;
+use nokv_proto::metapb::{Region, RegionEpoch};
 use nokv_transport::RegionId;
 use prost::Message as _;
 use raft::eraftpb::HardState;
@@ -224,6 +224,37 @@ pub fn encode_hard_state(state: &HardState) -> Bytes {
     out.put_u64_le(state.vote);
     out.put_u64_le(state.commit);
     Bytes::from(out)
+}
+
+/// Adds to `batch` that the replica of `region` was made from an image of this epoch.
+pub fn put_image_epoch(region: RegionId, epoch: RegionEpoch, batch: &mut WriteBatch) {
+    let mut record = [VERSION; 17];
+    let mut rest = record.split_at_mut(1).1;
+    rest.put_u64_le(epoch.version);
+    rest.put_u64_le(epoch.conf_ver);
+    batch.put(Cf::Raft, &raft_keys::image_epoch_key(region.0), &record);
+}
+
+/// The epoch of the last image that the replica of `region` was made from; zero if it was born here.
+///
+/// # Errors
+/// If the record is unreadable.
+pub fn load_image_epoch(view: &impl ReadView, region: RegionId) -> Result<RegionEpoch, StoreError> {
+    let Some(record) = view.get(Cf::Raft, &raft_keys::image_epoch_key(region.0))? else {
+        return Ok(RegionEpoch::default());
+    };
+    let read = |mut bytes: &[u8]| {
+        let is_known = bytes.try_get_u8().ok()? == VERSION;
+        let (version, conf_ver) = (bytes.try_get_u64_le().ok()?, bytes.try_get_u64_le().ok()?);
+        (is_known && bytes.is_empty()).then_some(RegionEpoch { version, conf_ver })
+    };
+    read(&record).ok_or(StoreError::Unreadable { region, what: "the epoch of its image" })
+}
+
+/// Adds to `batch` that `region` has applied nothing here any more.
+pub fn delete_applied(region: RegionId, batch: &mut WriteBatch) {
+    batch.delete(Cf::Raft, &raft_keys::apply_state_key(region.0));
+    batch.delete(Cf::Raft, &raft_keys::image_epoch_key(region.0));
 }
 
 /// Reads what [`encode_hard_state`] wrote; `None` if it is corrupt or newer than this program.

@@ -172,3 +172,10 @@ fn who_follows_knows_the_members_when_its_leader_is_gone() {
 fn what_was_cut_before_a_crash_goes_at_the_start() {
     passes(226_394, scenario("many_clients_partitions_crashes"), 20);
 }
+
+/// A frozen source went back only when a store had seen its target go by since its last start; both that were left had
+/// restarted, and the third machine was gone.
+#[test]
+fn a_restart_does_not_forget_that_the_target_went_by() {
+    passes(236_699, scenario("everything_merges"), 20);
+}

@@ -1,7 +1,7 @@
 //! What an apply loop does to the engine besides writing batches: images are made and taken in, data is cleared. Each
 //! comes after everything that was applied before it, and is something that a start can do again.
 
-use nokv_engine::{Cf, Engine, KeyRange, LogBatch, LogOp, RaftLog, WriteBatch, raft_keys};
+use nokv_engine::{Engine, KeyRange, LogBatch, LogOp, RaftLog, WriteBatch};
 use nokv_proto::metapb::Region;
 use nokv_transport::RegionId;
 use raft::eraftpb::HardState;
@@ -9,7 +9,7 @@ use raft::eraftpb::HardState;
 use super::{Applied, ApplyRound, Change};
 use crate::image::Image;
 use crate::message::StoreMessage;
-use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord, encode_hard_state};
+use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord, delete_applied, encode_hard_state};
 use crate::teller::Teller;
 use crate::{RegionExt, RegionSize, StoreError};
 
@@ -149,7 +149,7 @@ pub(crate) fn resume<E: Engine>(
         }
         Liveness::Leaving => {
             let mut batch = WriteBatch::new();
-            batch.delete(Cf::Raft, &raft_keys::apply_state_key(region.id));
+            delete_applied(region.region_id(), &mut batch);
             engine.write(&batch, false)?;
             log.write(&LogBatch { ops: vec![remove_log(log, &region)?], ..LogBatch::default() }, false)?;
             clear(engine, &record)?;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nokv_engine::{Cf, WriteBatch, is_planted, raft_keys};
+use nokv_engine::{WriteBatch, is_planted};
 use nokv_proto::metapb::{Region, RegionEpoch};
 use nokv_transport::RegionId;
 use raft::eraftpb::{Entry, EntryType};
@@ -14,7 +14,7 @@ use super::{Action, Applied, Applier, ApplyRound, Change, CommittedEntries, Repl
 use crate::entry::Payload;
 use crate::merge::{Prepared, Source, Successor, union, why_not};
 use crate::message::StoreMessage;
-use crate::records::{Liveness, RegionRecord};
+use crate::records::{Liveness, RegionRecord, delete_applied};
 use crate::{RegionError, RegionExt, StoreError};
 
 /// What waits for a source.
@@ -169,7 +169,7 @@ impl Replica {
         let successor = Successor { region: region.region_id(), version: region.epoch().version };
         RegionRecord { liveness: Liveness::Normal, region: region.clone() }.put(batch);
         RegionRecord { liveness: Liveness::Merged(successor), region: source.clone() }.put(batch);
-        batch.delete(Cf::Raft, &raft_keys::apply_state_key(source.id));
+        delete_applied(source.region_id(), batch);
         self.region = Arc::new(region.clone());
         changes.push(Change::Merged { source, region });
         None

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use nokv_engine::{Cf, LogOp, is_planted, raft_keys};
+use nokv_engine::{LogOp, is_planted};
 use protobuf::Message as _;
 use raft::eraftpb::{Message, MessageType, Snapshot};
 use raft::{ProgressState, SnapshotStatus};
@@ -12,7 +12,7 @@ use super::Peer;
 use crate::apply::ApplyTask;
 use crate::image::{ArrivedImage, Image, ImageOrder};
 use crate::merge::Successor;
-use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord};
+use crate::records::{ApplyRecord, Arrival, Liveness, RegionRecord, delete_applied, put_image_epoch};
 use crate::round::Round;
 use crate::{MonotonicTime, RegionExt, StoreError};
 
@@ -160,11 +160,12 @@ impl Peer {
             round.log.ops.push(LogOp::Remove { group, first, last });
             let record = RegionRecord { liveness: Liveness::Merged(successor), region: sealed.region.clone() };
             record.put(&mut round.log.data);
-            round.log.data.delete(Cf::Raft, &raft_keys::apply_state_key(group));
+            delete_applied(nokv_transport::RegionId(group), &mut round.log.data);
         }
         self.thaw();
         self.gate.size().forget();
         self.gate.begin_anew(image.region.epoch());
+        put_image_epoch(image.region.region_id(), image.region.epoch(), &mut round.log.data);
         let apply = ApplyRecord::at(metadata.index, metadata.term);
         let arrival = Arrival { import: image.import, clear, apply };
         let liveness = Liveness::Applying(arrival.clone());

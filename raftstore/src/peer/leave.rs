@@ -1,7 +1,7 @@
 //! A replica that is no member any more: it takes part in nothing, waits until what was committed is applied, and goes.
 //! Its tombstone keeps late messages from raising it again.
 
-use nokv_engine::is_planted;
+use nokv_engine::{Cf, is_planted, raft_keys};
 use nokv_proto::metapb::Region;
 use nokv_proto::raft_serverpb::RaftMessage;
 use nokv_transport::PeerId;
@@ -114,6 +114,7 @@ impl Peer {
         };
         self.raw.store().remove(&mut round.log);
         record.put(&mut round.log.data);
+        round.log.data.delete(Cf::Raft, &raft_keys::image_epoch_key(self.region.id));
         round.sync = true;
         if let Some(import) = self.take_unused_import() {
             round.apply.push(ApplyTask::Discard(import));

@@ -26,7 +26,7 @@ MAY_USE = {
     "sim": {"proto", "engine", "transport", "percolator", "raftstore", "placement", "client", "server"},
 }
 # What a crate's tests may use besides. The cores never see each other, not even there.
-TESTS_MAY_USE = {"client": {"engine"}, "bench": {"raftstore"}}
+TESTS_MAY_USE = {"client": {"engine"}, "bench": {"raftstore", "transport"}}
 # The cores see the seams of disk and network, never an implementation of them.
 CORES = ("percolator", "raftstore")
 EDGES = {"rocksdb", "librocksdb-sys", "tonic", "tokio", "hyper", "h2", "axum"}

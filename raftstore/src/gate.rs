@@ -16,6 +16,7 @@ use nokv_transport::{RegionId, StoreId};
 use parking_lot::RwLock;
 
 use crate::admission::Admissions;
+use crate::region_load::{LoadTotals, RegionLoad};
 use crate::region_size::{RegionSize, SizeGauge};
 use crate::safe_point::SafePoint;
 use crate::{MonotonicTime, RegionError, RegionExt};
@@ -87,6 +88,7 @@ pub struct Gate {
     /// What all followers know to be committed, if this peer leads.
     told: AtomicU64,
     last: AtomicU64,
+    load: RegionLoad,
 }
 
 impl Gate {
@@ -108,6 +110,7 @@ impl Gate {
             committed: AtomicU64::new(0),
             told: AtomicU64::new(0),
             last: AtomicU64::new(0),
+            load: RegionLoad::default(),
         }
     }
 
@@ -146,6 +149,11 @@ impl Gate {
     /// About how large the region is.
     pub fn size(&self) -> &SizeGauge {
         &self.size
+    }
+
+    /// What the region is asked for here.
+    pub fn load(&self) -> &RegionLoad {
+        &self.load
     }
 
     /// The region into which this one is being merged, if it is: it serves nobody meanwhile.
@@ -221,6 +229,7 @@ impl Gate {
             committed_index: self.committed.load(Ordering::Relaxed),
             last_index: self.last.load(Ordering::Relaxed),
             size: self.size.get(),
+            load: self.load.totals(),
             merging_into: self.merging_into(),
             is_asleep: self.asleep.load(Ordering::Relaxed),
             lease_ms: u64::try_from(self.lease_until().since(now).as_millis()).unwrap_or(0),
@@ -248,6 +257,8 @@ pub struct RegionStatus {
     pub lease_ms: u64,
     /// About how large it is, if anybody looked.
     pub size: Option<RegionSize>,
+    /// What it was asked for here, since this process came to have it.
+    pub load: LoadTotals,
     /// The region into which it is being merged.
     pub merging_into: Option<RegionId>,
 }

@@ -16,7 +16,7 @@ use crate::message::{
     Mailbox, MembersRequest, PeerProgress, Proposal, ReadRequest, SplitRequest, StoreMessage, Waiter,
 };
 use crate::metrics::RaftMetrics;
-use crate::{Clock, Config, RegionError, RegionExt, RegionSize};
+use crate::{Clock, Config, RegionError, RegionExt, RegionLoad, RegionSize};
 
 /// How often a view is tried anew when the region changes while it is being taken.
 const VIEW_ATTEMPTS_MAX: usize = 8;
@@ -52,9 +52,32 @@ pub struct RegionView<V> {
     pub term: u64,
     /// The data.
     pub view: V,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// A region that this peer leads, for what needs no view.
+#[derive(Clone, Debug)]
+pub struct Led {
+    /// The region now.
+    pub region: Arc<Region>,
+    /// Its leader's term.
+    pub term: u64,
+    gate: Arc<Gate>,
+}
+
+impl Led {
+    /// Where requests to write are counted.
+    pub fn load(&self) -> &RegionLoad {
+        self.gate.load()
+    }
 }
 
 impl<V> RegionView<V> {
+    /// Where whoever has read from the view counts what.
+    pub fn load(&self) -> &RegionLoad {
+        self.gate.load()
+    }
+
     /// The region's range of encoded keys.
     pub fn range(&self) -> KeyRange<'_> {
         self.region.range()
@@ -100,7 +123,7 @@ impl<E: Engine> Raftstore<E> {
         for _ in 0..VIEW_ATTEMPTS_MAX {
             let (gate, state) = self.shared.gates.enter(context)?;
             if let Some(view) = self.leased_view(&gate, &state) {
-                return Ok(view);
+                return Ok(RegionView { region: state.region.clone(), term: state.term, view, gate });
             }
             if self.shared.clock.now() < gate.lease_until() {
                 continue;
@@ -109,7 +132,7 @@ impl<E: Engine> Raftstore<E> {
             let view = self.shared.engine.view();
             if term == state.term && gate.is_still(&state) {
                 self.shared.metrics.quorum_reads.inc();
-                return Ok(RegionView { region: state.region.clone(), term, view });
+                return Ok(RegionView { region: state.region.clone(), term, view, gate });
             }
         }
         let reason = format!("region {} changes faster than it can be read", context.region_id);
@@ -122,13 +145,13 @@ impl<E: Engine> Raftstore<E> {
     ///
     /// # Errors
     /// Whatever `context` claims wrongly, in the wire's order.
-    pub fn enter(&self, context: &RequestContext) -> Result<(Arc<Region>, u64), RegionError> {
-        let (_, state) = self.shared.gates.enter(context)?;
-        Ok((state.region.clone(), state.term))
+    pub fn enter(&self, context: &RequestContext) -> Result<Led, RegionError> {
+        let (gate, state) = self.shared.gates.enter(context)?;
+        Ok(Led { region: state.region.clone(), term: state.term, gate })
     }
 
     /// A view under the lease; `None` if there is no lease, or if the region changed meanwhile.
-    fn leased_view(&self, gate: &Gate, state: &Arc<GateState>) -> Option<RegionView<E::View>> {
+    fn leased_view(&self, gate: &Gate, state: &Arc<GateState>) -> Option<E::View> {
         let until = gate.lease_until();
         let now = self.shared.clock.now();
         if now >= until {
@@ -144,7 +167,7 @@ impl<E: Engine> Raftstore<E> {
             let _ = self.mailbox(region).offer(StoreMessage::RenewLease(region));
         }
         self.shared.metrics.lease_reads.inc();
-        Some(RegionView { region: state.region.clone(), term: state.term, view })
+        Some(view)
     }
 
     async fn ask_quorum(&self, region_id: RegionId) -> Result<u64, RegionError> {
@@ -248,6 +271,11 @@ impl<E: Engine> Raftstore<E> {
         {
             gate.size().set(size);
         }
+    }
+
+    /// What a region is asked for here, and where in it, for whoever decides where it should be cut.
+    pub fn with_load<T>(&self, region: RegionId, look: impl FnOnce(&RegionLoad) -> T) -> Option<T> {
+        self.shared.gates.get(region).ok().map(|gate| look(gate.load()))
     }
 
     /// Raises the safe point in the log of a region. Resolves when this store has applied it: then a quorum of the

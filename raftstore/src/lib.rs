@@ -42,6 +42,7 @@
 //! | [`inbox`] | where the network leaves messages |
 //! | [`region`], [`config`], [`error`], [`time`], [`metrics`] | what the others speak in |
 //! | [`region_size`], [`split_keys`] | about how large a region is; where to cut one that is too large |
+//! | [`region_load`], [`key_sample`] | what a region is asked for, and some of the keys |
 //! | `safe_point` | [`SafePoint`]: below it data may be missing; it only rises |
 //! | [`digest`](digest()) | one number for a replica's bytes |
 //!
@@ -65,6 +66,7 @@ pub mod handle;
 pub mod ident;
 pub mod image;
 pub mod inbox;
+pub mod key_sample;
 pub mod lease;
 pub mod log_cache;
 pub mod log_storage;
@@ -78,6 +80,7 @@ pub mod peer_context;
 pub mod raft_loop;
 pub mod records;
 pub mod region;
+pub mod region_load;
 pub mod region_size;
 mod replica_read;
 pub mod round;
@@ -93,7 +96,7 @@ pub use config::Config;
 pub use digest::{RegionDigest, digest};
 pub use error::{RegionError, StoreError};
 pub use gate::{RegionStatus, RequestContext, Role};
-pub use handle::{Raftstore, RegionView};
+pub use handle::{Led, Raftstore, RegionView};
 pub use ident::StoreIdent;
 pub use inbox::StoreInbox;
 pub use merge::MergeRequest;
@@ -102,6 +105,7 @@ pub use message::{Feeding, MemberChange, MembersRequest, NewRegion, PeerProgress
 pub use nokv_transport::{PeerId, RegionId, StoreId};
 pub use open::{LoopParts, OpenStore, RunningStore, open};
 pub use region::RegionExt;
+pub use region_load::{LoadTotals, RegionLoad};
 pub use region_size::RegionSize;
 pub use safe_point::SafePoint;
 pub use split_keys::{Cuts, SizeLimits, find_cuts};

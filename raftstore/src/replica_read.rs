@@ -88,7 +88,7 @@ impl<E: Engine> Raftstore<E> {
         }
         let term = gate.state().term;
         let region: Arc<Region> = Arc::new(record.region);
-        Ok(Some(RegionView { region, term, view }))
+        Ok(Some(RegionView { region, term, view, gate }))
     }
 }
 

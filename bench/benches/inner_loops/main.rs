@@ -8,11 +8,13 @@
 //!
 //! * `codecs.rs`: keys, records, write batches, log entries, messages between nodes.
 //! * `transactions.rs`: get, scan, prewrite and commit, in memory and on RocksDB.
+//! * `reads.rs`: a get as a region's leader serves it.
 //! * `replication.rs`: appending to the raft log, applying entries.
 
 #![allow(clippy::unwrap_used, reason = "what fails here is a defect of the bench, which has nothing else to do")]
 
 mod codecs;
+mod reads;
 mod replication;
 mod transactions;
 
@@ -54,6 +56,7 @@ fn main() {
         .configure_from_args();
     codecs::run(&mut criterion);
     transactions::run(&mut criterion);
+    reads::run(&mut criterion);
     replication::run(&mut criterion);
     criterion.final_summary();
 }

@@ -51,6 +51,7 @@ impl Peer {
         self.apply_backlog_bytes = self.apply_backlog_bytes.saturating_sub(report.bytes);
         self.raw.advance_apply_to(report.index);
         self.gate.size().add(report.written);
+        self.gate.load().applied(report.written);
         self.settle_merge_waiter();
         if self.announced_until != 0 && self.announced_until <= report.index {
             self.announced_until = 0;

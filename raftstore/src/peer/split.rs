@@ -103,6 +103,7 @@ impl Peer {
     pub fn set_region(&mut self, region: Region) {
         if self.region.range() != region.range() {
             self.gate.size().forget();
+            self.gate.load().forget_keys();
         }
         self.region = Arc::new(region);
         if let Some(me) = self.region.peer(PeerId(self.me.id)) {

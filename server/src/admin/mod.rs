@@ -66,7 +66,7 @@ impl<E: Engine> RegionAdmin<E> {
         fits: impl Fn(RegionEpoch, RegionEpoch) -> bool,
     ) -> Result<Region, RegionError> {
         let context = RequestContext { region_id, epoch, ..RequestContext::default() };
-        let (region, _) = self.raftstore.enter(&context)?;
+        let region = self.raftstore.enter(&context)?.region;
         match epoch {
             Some(epoch) if !fits(epoch, region.epoch()) => {
                 Err(RegionError::EpochNotMatch { current: vec![Region::clone(&region)] })

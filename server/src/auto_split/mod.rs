@@ -8,24 +8,30 @@
 //! ```
 //!
 //! * `bounds.rs`: which part of a record's key may become a region's bound.
+//! * `by_load.rs`: where to cut a region that is too busy, by a sample of what it is asked for.
 //!
 //! Invariant: a region is walked over once for each eighth of its bound that it grows, not more often.
 
 mod bounds;
+mod by_load;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use nokv_engine::Engine;
 use nokv_proto::metapb::{Region, RegionEpoch};
-use nokv_raftstore::{Cuts, RegionError, RegionExt, RegionSize, RegionStatus, Role, SizeLimits, StoreError, find_cuts};
+use nokv_raftstore::{
+    Cuts, RegionError, RegionExt, RegionLoad, RegionSize, RegionStatus, Role, SizeLimits, StoreError, find_cuts,
+};
 use nokv_transport::RegionId;
 use slog::{Logger, info, warn};
 use tokio::sync::watch;
 
 use self::bounds::bound_of;
+use self::by_load::{Verdict, halve};
 use crate::admin::{AdminError, RegionAdmin, SplitAt};
 
 /// When regions are split, and how often it is looked.
@@ -189,10 +195,11 @@ impl<E: Engine> AutoSplit<E> {
     }
 }
 
-/// Cuts a region where its data halves, if it has a key there: for placement, when a region is too busy for any store.
+/// Cuts a region in two for placement, when it is too busy for any store: where its load halves, or where its data does
+/// if nobody knows anything of its load.
 ///
 /// # Errors
-/// [`AdminError`]; also if it has no key at which it could be cut.
+/// [`AdminError`]; also if no key would halve it: the text says why.
 pub async fn split_in_half<E: Engine>(
     admin: &RegionAdmin<E>,
     region_id: RegionId,
@@ -203,6 +210,16 @@ pub async fn split_in_half<E: Engine>(
     if region.epoch().version != epoch.version {
         return Err(AdminError::Region(RegionError::EpochNotMatch { current: vec![region] }));
     }
+    let sample = admin.raftstore().with_load(region_id, RegionLoad::sample).unwrap_or_default();
+    let start_key = match halve(&sample, &region) {
+        Verdict::CutAt(start_key) => start_key,
+        Verdict::InVain(why) => return Err(AdminError::Refused(format!("region {region_id} is not split: {why}"))),
+        Verdict::Unknown => middle_of_data(admin, &region).await?,
+    };
+    admin.split(region_id, Some(epoch), vec![SplitAt { start_key, ..SplitAt::default() }]).await.map(drop)
+}
+
+async fn middle_of_data<E: Engine>(admin: &RegionAdmin<E>, region: &Region) -> Result<Bytes, AdminError> {
     let disk = |error: StoreError| AdminError::Refused(error.to_string());
     let (view, of) = (admin.raftstore().engine().view(), region.clone());
     let halves = blocking(move || {
@@ -212,10 +229,8 @@ pub async fn split_in_half<E: Engine>(
         let half = RegionSize { bytes: (whole.bytes / 2).max(1), records: u64::MAX };
         find_cuts(&view, &of, &SizeLimits { max: half, target: half, cuts_max: 1 }, bound_of)
     });
-    let Some(start_key) = halves.await.map_err(disk)?.keys.into_iter().next() else {
-        return Err(AdminError::Refused(format!("region {region_id} has no key at which it could be cut in half")));
-    };
-    admin.split(region_id, Some(epoch), vec![SplitAt { start_key, ..SplitAt::default() }]).await.map(drop)
+    let none = || AdminError::Refused(format!("region {} has no key at which it could be cut in half", region.id));
+    halves.await.map_err(disk)?.keys.into_iter().next().ok_or_else(none)
 }
 
 /// Runs what may read much on a thread of its own.

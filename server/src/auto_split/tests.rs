@@ -63,10 +63,10 @@ impl Rig {
     /// Writes raw records of 1,000 bytes each through replication.
     async fn fill(&self, numbers: std::ops::Range<u32>) {
         let context = RequestContext { region_id: RegionId(1), ..RequestContext::default() };
-        let (region, term) = self.raftstore.enter(&context).unwrap();
+        let led = self.raftstore.enter(&context).unwrap();
         let mut batch = WriteBatch::new();
         numbers.for_each(|number| batch.put(Cf::Raw, format!("key {number:06}").as_bytes(), &[7; 990]));
-        let epoch = region.epoch();
+        let (term, epoch) = (led.term, led.region.epoch());
         let proposal = Proposal { region_id: RegionId(1), term, epoch, batch, held: Box::new(()) };
         self.raftstore.propose(proposal).await.unwrap();
         // The sum is kept by the raft loop, which hears of it a moment later.
@@ -160,4 +160,33 @@ async fn without_ids_nothing_is_split_and_the_state_says_so() {
     splitter.look().await;
     assert_eq!(rig.starts(), [""]);
     assert!(splitter.state().as_str().starts_with("off: no timestamp server"));
+}
+
+#[tokio::test]
+async fn a_busy_region_is_cut_where_its_load_halves_and_a_quiet_one_where_its_data_does() {
+    let rig = Rig::start().await;
+    rig.fill(0..100).await;
+    let admin = rig.splitter(true, 99).admin;
+    let epoch = |version| RegionEpoch { conf_ver: 1, version };
+    let read = |key: u32| {
+        let key = format!("key {key:06}");
+        rig.raftstore.with_load(RegionId(1), |load| load.read(1, || std::iter::once(key.as_bytes()))).unwrap();
+    };
+    rig.raftstore.with_load(RegionId(1), RegionLoad::watch).unwrap();
+    (0..10_000).for_each(|_| read(50));
+    let refused = split_in_half(&admin, RegionId(1), epoch(1)).await.unwrap_err().to_string();
+    assert!(refused.contains("for one key"), "{refused}");
+    assert_eq!(rig.starts(), [""]);
+
+    rig.raftstore.with_load(RegionId(1), |load| (load.watch(), load.watch())).unwrap();
+    (0..10_000).for_each(|number| read(90 + number * 7_919 % 10));
+    split_in_half(&admin, RegionId(1), epoch(1)).await.unwrap();
+    let starts = rig.starts();
+    assert!(("key 000093".."key 000098").contains(&starts[1].as_str()), "{starts:?}");
+
+    // Nobody watches the new region; the old one forgot what was asked of both.
+    rig.lead_all().await;
+    split_in_half(&admin, RegionId(1), epoch(2)).await.unwrap();
+    let starts = rig.starts();
+    assert!(("key 000040".."key 000055").contains(&starts[1].as_str()), "{starts:?}");
 }

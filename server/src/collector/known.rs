@@ -66,8 +66,8 @@ mod tests {
     use std::sync::Arc;
 
     use nokv_proto::metapb::{self, RegionEpoch};
-    use nokv_raftstore::Role;
     use nokv_raftstore::gate::GateState;
+    use nokv_raftstore::{LoadTotals, Role};
 
     use super::*;
 
@@ -83,6 +83,7 @@ mod tests {
             last_index: 99,
             is_asleep: false,
             size: None,
+            load: LoadTotals::default(),
             merging_into: None,
             lease_ms: 0,
         }

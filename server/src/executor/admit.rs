@@ -2,22 +2,11 @@
 //! the view; region errors come in the order of the wire's page:
 //! store, region, leader, epoch, keys, term, and only then whatever waiting brings.
 
-use std::sync::Arc;
-
 use nokv_engine::Engine;
 use nokv_proto::metapb::Region;
-use nokv_raftstore::{Raftstore, RegionError, RegionExt, RegionView, RequestContext};
+use nokv_raftstore::{Led, Raftstore, RegionError, RegionExt, RegionView, RequestContext};
 
 use super::{ExecuteError, Executor};
-
-/// What a request was let in under.
-#[derive(Clone, Debug)]
-pub(super) struct Admitted {
-    /// The region now.
-    pub(super) region: Arc<Region>,
-    /// Its leader's term.
-    pub(super) term: u64,
-}
 
 impl<E: Engine> Executor<E> {
     /// Checks all that `context` claims, and `keys` in between where they belong in the order.
@@ -25,7 +14,7 @@ impl<E: Engine> Executor<E> {
         &self,
         context: &RequestContext,
         keys: impl IntoIterator<Item = &'k [u8]>,
-    ) -> Result<Admitted, RegionError> {
+    ) -> Result<Led, RegionError> {
         self.admit_if(context, |region| keys.into_iter().try_for_each(|key| region.check_key(key)))
     }
 
@@ -34,13 +23,13 @@ impl<E: Engine> Executor<E> {
         &self,
         context: &RequestContext,
         check_keys: impl FnOnce(&Region) -> Result<(), RegionError>,
-    ) -> Result<Admitted, RegionError> {
-        let (region, term) = enter_in_any_term(&self.raftstore, context)?;
-        check_keys(&region)?;
-        if context.term != 0 && context.term != term {
+    ) -> Result<Led, RegionError> {
+        let led = enter_in_any_term(&self.raftstore, context)?;
+        check_keys(&led.region)?;
+        if context.term != 0 && context.term != led.term {
             return Err(RegionError::StaleCommand);
         }
-        Ok(Admitted { region, term })
+        Ok(led)
     }
 
     /// A read view in which `keys` are this region's.
@@ -57,10 +46,7 @@ impl<E: Engine> Executor<E> {
 }
 
 /// The term is checked last, so it is left out here.
-fn enter_in_any_term<E: Engine>(
-    raftstore: &Raftstore<E>,
-    context: &RequestContext,
-) -> Result<(Arc<Region>, u64), RegionError> {
+fn enter_in_any_term<E: Engine>(raftstore: &Raftstore<E>, context: &RequestContext) -> Result<Led, RegionError> {
     if context.term == 0 {
         return raftstore.enter(context);
     }

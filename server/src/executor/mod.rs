@@ -25,7 +25,9 @@
 //! | `raw.rs` | plain keys |
 //! | `budget.rs` | how much may be under way |
 //! | `error.rs` | why there is no answer |
-//! | `tests/` | `order`, `bounds`, `latches`, `announced`, `collect`: one store in memory whose log can be held up |
+//! | `tests/` | `order`, `bounds`, `latches`, `announced`, `collect`, `counted`: one store in memory whose log waits |
+//!
+//! What was read or is about to be written is counted at its region (`nokv_raftstore::RegionLoad`), right where it is.
 //!
 //! Invariants: latches are held from the view to the applied write, by the proposal itself, so that a request that is
 //! given up releases nothing early; a transactional read tells its version to the announcements before its view; a

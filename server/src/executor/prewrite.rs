@@ -56,6 +56,7 @@ impl<E: Engine> Executor<E> {
                 }
             };
             let (Ok(view) | Err(view)) = view;
+            view.load().write(|| encoded(&command));
             let Outcome { batch, reply } = self.checked(command.execute(&view.view))?;
             if batch.is_empty() {
                 // What was announced is withdrawn before the latches are.

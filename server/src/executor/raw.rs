@@ -1,6 +1,8 @@
 //! Plain keys: no versions, no locks, no latches. A write needs no view, only to know under which term and epoch it is
 //! proposed; that the last of two concurrent writes wins is all that is promised.
 
+use std::iter::once;
+
 use bytes::Bytes;
 use nokv_engine::{Cf, Cursor as _, Engine, KeyRange, ReadView, WriteBatch};
 use nokv_percolator::{Error as MvccError, Timestamp};
@@ -36,7 +38,9 @@ impl<E: Engine> Executor<E> {
                 self.view(context, [key]).await?
             }
         };
-        self.checked(view.view.get(Cf::Raw, key).map_err(MvccError::from))
+        let found = self.checked(view.view.get(Cf::Raw, key).map_err(MvccError::from))?;
+        view.load().read(found.as_ref().map_or(0, Bytes::len), || once(key));
+        Ok(found)
     }
 
     /// The pairs of a range in order, cut to the region.
@@ -67,6 +71,8 @@ impl<E: Engine> Executor<E> {
             lower = resume_at;
             tokio::task::yield_now().await;
         }
+        let set_out = pairs.first().map_or(&view.region.start_key, |(key, _)| key);
+        view.load().scanned(pairs.len(), bytes, set_out);
         Ok(pairs)
     }
 
@@ -93,6 +99,7 @@ impl<E: Engine> Executor<E> {
     async fn raw_write(&self, context: &RequestContext, key: &[u8], batch: WriteBatch) -> Result<(), ExecuteError> {
         let admitted = self.admit(context, [key])?;
         let charge = self.charge(batch.encoded_bytes())?;
+        admitted.load().write(|| once(key));
         let (term, epoch) = (admitted.term, admitted.region.epoch());
         let proposal = Proposal { region_id: context.region_id, term, epoch, batch, held: Box::new(charge) };
         Ok(self.replicate(proposal).await?)

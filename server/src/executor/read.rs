@@ -53,25 +53,28 @@ impl<E: Engine> Executor<E> {
     /// See [`ExecuteError`].
     pub async fn get(&self, context: &RequestContext, command: &Get) -> Result<Reply<Option<Found>>, ExecuteError> {
         let keys = [command.key.as_encoded()];
-        if let Some(view) = self.follower_view(context, command.read.version, |region| check_all(region, keys)).await? {
-            if let Err(error) = self.check_safe_point(command.read.version) {
-                return Ok(Err(error));
+        let follower = self.follower_view(context, command.read.version, |region| check_all(region, keys)).await?;
+        let view = match follower {
+            Some(view) => view,
+            None => {
+                self.admit(context, keys)?;
+                let blocked = self.checked(self.announcements.before_get(&command.read, keys))?;
+                // Seldom anything is; in a box, so that every other get pays nothing for it.
+                if !blocked.is_empty()
+                    && let Some(lock) = Box::pin(self.await_withdrawal(blocked)).await
+                {
+                    return Ok(Err(KeyError::Locked(lock)));
+                }
+                self.view(context, keys).await?
             }
-            return self.checked(command.execute(&view.view));
-        }
-        self.admit(context, keys)?;
-        let blocked = self.checked(self.announcements.before_get(&command.read, keys))?;
-        // Seldom anything is; in a box, so that every other get pays nothing for it.
-        if !blocked.is_empty()
-            && let Some(lock) = Box::pin(self.await_withdrawal(blocked)).await
-        {
-            return Ok(Err(KeyError::Locked(lock)));
-        }
-        let view = self.view(context, keys).await?;
+        };
         if let Err(error) = self.check_safe_point(command.read.version) {
             return Ok(Err(error));
         }
-        self.checked(command.execute(&view.view))
+        let reply = self.checked(command.execute(&view.view))?;
+        let found = reply.as_ref().ok().and_then(Option::as_ref);
+        view.load().read(found.map_or(0, |found| found.value.len()), || keys.into_iter());
+        Ok(reply)
     }
 
     /// Reads several keys of one region.
@@ -84,21 +87,21 @@ impl<E: Engine> Executor<E> {
         command: &BatchGet,
     ) -> Result<Reply<Vec<Pair>>, ExecuteError> {
         let keys = || command.keys.iter().map(|key| key.as_encoded());
-        if let Some(view) =
-            self.follower_view(context, command.read.version, |region| check_all(region, keys())).await?
-        {
-            if let Err(error) = self.check_safe_point(command.read.version) {
-                return Ok(Err(error));
+        let follower = self.follower_view(context, command.read.version, |region| check_all(region, keys())).await?;
+        let view = match follower {
+            Some(view) => view,
+            None => {
+                self.admit(context, keys())?;
+                self.pass(self.checked(self.announcements.before_get(&command.read, keys()))?).await?;
+                self.view(context, keys()).await?
             }
-            return self.checked(command.execute(&view.view)).map(Ok);
-        }
-        self.admit(context, keys())?;
-        self.pass(self.checked(self.announcements.before_get(&command.read, keys()))?).await?;
-        let view = self.view(context, keys()).await?;
+        };
         if let Err(error) = self.check_safe_point(command.read.version) {
             return Ok(Err(error));
         }
-        self.checked(command.execute(&view.view)).map(Ok)
+        let pairs = self.checked(command.execute(&view.view))?;
+        view.load().read(pairs.iter().map(pair_bytes).sum(), keys);
+        Ok(Ok(pairs))
     }
 
     /// Reads a range, cut to the region.
@@ -135,6 +138,8 @@ impl<E: Engine> Executor<E> {
             *(if scan.reverse { &mut upper } else { &mut lower }) = resume_at.into_encoded();
             tokio::task::yield_now().await;
         }
+        let set_out = if scan.reverse { &upper } else { &lower };
+        view.load().scanned(pairs.len(), bytes, set_out);
         Ok(Ok(pairs))
     }
 

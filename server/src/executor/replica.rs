@@ -79,8 +79,7 @@ impl<E: Engine> Executor<E> {
         self.want_settled(context);
         // As if the whole region were read here: writes that choose their commit timestamp choose one above `version`
         // from now on, and those that may have chosen one below are waited for.
-        let (region, _) = self.raftstore().enter(context)?;
-        let lower = region.start_key.clone();
+        let lower = self.raftstore().enter(context)?.region.start_key.clone();
         let scan = RegionScan { lower, read: ReadPoint::snapshot(version), ..RegionScan::default() };
         let view = self.view_to_scan(context, &scan).await?;
         Ok(self.raftstore().announce(&view)?)

@@ -50,6 +50,7 @@ impl<E: Engine> Executor<E> {
         let latches = self.latch(keys()).await?;
         let (reply, proposal) = {
             let view = self.view(context, keys()).await?;
+            view.load().write(keys);
             let Outcome { batch, reply } = self.checked(command.decide(&view.view, self.safe_point()))?;
             if batch.is_empty() {
                 return Ok(reply);

@@ -12,6 +12,7 @@
 //!
 //! * `host.rs`: the directory, the region and the handle. `machine.rs`: its clocks.
 //!   `inboxes.rs`: one network for both raftstores.
+//! * `loads.rs`: what its heartbeats tell of load, and which regions are sampled.
 //! * `asked.rs`: regions that somebody wants cut or spread. `members.rs`: who hosts placement.
 //! * `ids.rs`: ids for splits, asked of whoever leads. `peer_ids.rs`: those that the leader has at hand.
 //!   `timestamps.rs`: timestamps. `garbage.rs`: the safe point advances by itself.
@@ -32,6 +33,7 @@ mod host;
 mod ids;
 mod inboxes;
 mod led;
+mod loads;
 mod lookups;
 mod machine;
 mod members;

@@ -15,9 +15,11 @@ use nokv_proto::metapb::{Peer, Region, Store};
 use nokv_proto::pdpb::pd_client::PdClient;
 use nokv_proto::pdpb::{
     GetAllStoresRequest, PeerStats, PutStoreRequest, RegionHeartbeatRequest, RequestHeader, StoreHeartbeatRequest,
-    StoreStats, TimeInterval,
+    StoreStats,
 };
-use nokv_raftstore::{Feeding, Raftstore, RegionExt as _, RegionId, RegionStatus, Role, StoreError, StoreId};
+use nokv_raftstore::{
+    Feeding, LoadTotals, Raftstore, RegionExt as _, RegionId, RegionStatus, Role, StoreError, StoreId,
+};
 use nokv_transport::AddressBook;
 use slog::{Logger, info, warn};
 use tokio::sync::mpsc;
@@ -27,6 +29,7 @@ use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use super::loads::{Counted, StoreLoad, sample, stop_sampling};
 use super::orders::carry_out;
 use super::services::DIRECTORY_HEADER;
 use crate::admin::{Meeting, RegionAdmin};
@@ -74,7 +77,9 @@ struct ToldOf {
     leader: Peer,
     term: u64,
     at: Instant,
-    bytes: u64,
+    load: LoadTotals,
+    /// Since when its sample of keys has its present page, if there is one.
+    page: Option<Instant>,
 }
 
 /// A connection to the leader of placement.
@@ -84,6 +89,7 @@ struct Session {
     header: RequestHeader,
     beats: mpsc::Sender<RegionHeartbeatRequest>,
     told: BTreeMap<RegionId, ToldOf>,
+    store_load: StoreLoad,
     next_store_beat: Instant,
 }
 
@@ -170,7 +176,15 @@ impl Reporter {
                 }
             }
         });
-        Ok(Session { leader, client, header, beats, told: BTreeMap::new(), next_store_beat: Instant::now() })
+        Ok(Session {
+            leader,
+            client,
+            header,
+            beats,
+            told: BTreeMap::new(),
+            store_load: StoreLoad::default(),
+            next_store_beat: Instant::now(),
+        })
     }
 
     async fn tell(&self, session: &mut Session) -> Result<(), Status> {
@@ -188,13 +202,17 @@ impl Reporter {
 
     async fn tell_of_store(&self, session: &mut Session) -> Result<(), Status> {
         let (capacity, available) = disk_space(&self.me.workdir);
-        let stats = StoreStats {
+        let regions = self.admin.raftstore().regions();
+        let mut stats = StoreStats {
             store_id: self.me.store.id,
             capacity,
             available,
-            region_count: u32::try_from(self.admin.raftstore().regions().len()).unwrap_or(u32::MAX),
+            region_count: u32::try_from(regions.len()).unwrap_or(u32::MAX),
             ..StoreStats::default()
         };
+        if let Some(counted) = session.store_load.since_last(&regions, Instant::now(), unix_seconds()) {
+            counted.tell_of_store(&mut stats);
+        }
         let request =
             StoreHeartbeatRequest { header: Some(session.header.clone()), stats: Some(stats), ..Default::default() };
         let late = |_| Status::deadline_exceeded("placement does not answer");
@@ -229,7 +247,13 @@ impl Reporter {
         let now = Instant::now();
         let led: Vec<RegionStatus> =
             self.admin.raftstore().regions().into_iter().filter(|status| status.state.role == Role::Leader).collect();
-        session.told.retain(|id, _| led.iter().any(|status| status.state.region.region_id() == *id));
+        session.told.retain(|id, told| {
+            let is_led = led.iter().any(|status| status.state.region.region_id() == *id);
+            if !is_led && told.page.is_some() {
+                stop_sampling(self.admin.raftstore(), *id);
+            }
+            is_led
+        });
         for status in led {
             let state = &status.state;
             let id = state.region.region_id();
@@ -247,14 +271,16 @@ impl Reporter {
                 continue;
             }
             let mut beat = beat(self.admin.raftstore(), &session.header, &status).await;
-            let bytes = beat.approximate_size;
+            let mut page = last.and_then(|last| last.page);
             if let Some(last) = last.filter(|last| last.region.range() == state.region.range()) {
-                // What is applied is added to a region's size, whether it overwrites or not; a correction is no flow.
-                beat.bytes_written = bytes.saturating_sub(last.bytes);
-                beat.interval = Some(interval_of(now.duration_since(last.at)));
+                let load = status.load.since(&last.load);
+                page = sample(self.admin.raftstore(), id, &load, page, now);
+                let passed = now.duration_since(last.at);
+                Counted { load, passed, until_s: unix_seconds() }.tell_of_region(&mut beat);
             }
             session.beats.send(beat).await.map_err(|_| Status::unavailable("the stream of heartbeats has ended"))?;
-            let told = ToldOf { region: state.region.clone(), leader: state.peer, term: state.term, at: now, bytes };
+            let (region, leader, term) = (state.region.clone(), state.peer, state.term);
+            let told = ToldOf { region, leader, term, at: now, load: status.load, page };
             session.told.insert(id, told);
         }
         Ok(())
@@ -293,10 +319,8 @@ fn disk_space(directory: &Path) -> (u64, u64) {
     (bytes(disk.blocks()), bytes(disk.blocks_available()))
 }
 
-/// The seconds up to now that a figure is about.
-fn interval_of(passed: Duration) -> TimeInterval {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    TimeInterval { start_timestamp: now.saturating_sub(passed.as_secs().max(1)), end_timestamp: now }
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 impl std::fmt::Debug for Reporter {

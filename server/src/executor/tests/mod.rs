@@ -4,6 +4,7 @@
 mod announced;
 mod bounds;
 mod collect;
+mod counted;
 mod latches;
 mod order;
 

@@ -10,22 +10,6 @@ use nokv_raftstore::{PeerId, RegionExt as _, RegionId, StoreId};
 
 use super::Report;
 
-/// What a region's requests move, a second.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flow {
-    /// Bytes written.
-    pub write_bytes: u64,
-    /// Bytes read, all by the leader.
-    pub read_bytes: u64,
-}
-
-impl Flow {
-    /// Both together.
-    pub fn total(self) -> u64 {
-        self.write_bytes.saturating_add(self.read_bytes)
-    }
-}
-
 /// A peer from which the leader has heard nothing for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DownPeer {

@@ -32,7 +32,7 @@ fn reports() -> impl Strategy<Value = Report> {
                 }),
                 term,
                 size_bytes: size << 20,
-                flow: Flow { write_bytes: size, read_bytes: size * 2 },
+                flow: Flow { write_bytes: size, read_bytes: size * 2, ..Flow::default() },
                 ..Report::default()
             }
         },

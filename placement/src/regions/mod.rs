@@ -6,12 +6,14 @@
 //!                                            └──▶ on_store.rs: what each store holds and leads, kept up to date
 //! ```
 //!
-//! * `info.rs`: what is known of one region. `report.rs`: a leader's report is taken in, or is refused as old.
+//! * `info.rs`: what is known of one region. `flow.rs`: what its requests cost.
+//!   `report.rs`: a leader's report is taken in, or is refused as old.
 //! * `lookup.rs`: what clients ask. `on_store.rs`: the sums by store that scheduling weighs.
 //!
 //! Invariants: no two regions of the map overlap; the sums by store are those of the regions in the map.
 //! The map may have gaps: what nobody has reported yet is not known, and is never made up.
 
+mod flow;
 mod info;
 mod lookup;
 mod on_store;
@@ -22,7 +24,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use nokv_raftstore::{RegionId, StoreId};
 
-pub use info::{DownPeer, Flow, RegionInfo};
+pub use flow::Flow;
+pub use info::{DownPeer, RegionInfo};
 pub use lookup::ScanBounds;
 pub use on_store::{REGION_BYTES_MIN, StoreRegions, load_bytes};
 pub use report::{Report, StaleReport, TakenIn};

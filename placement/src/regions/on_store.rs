@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use nokv_proto::metapb::{Peer, PeerRole};
 use nokv_raftstore::{PeerId, RegionId};
 
+#[cfg(doc)]
+use super::Flow;
 use super::RegionInfo;
 
 /// What an empty region weighs, so that many empty ones are spread too.
@@ -26,8 +28,12 @@ pub struct StoreRegions {
     pub load_bytes: u64,
     /// Bytes written to its peers, a second.
     pub write_bytes: u64,
-    /// Bytes written to and read from the regions that it leads, a second.
-    pub leader_bytes: u64,
+    /// Bytes read from those that lead, a second.
+    pub read_bytes: u64,
+    /// Keys looked up in those, a second.
+    pub lookups: u64,
+    /// What all that costs it, in the currency of [`Flow`].
+    pub cost: u64,
 }
 
 impl StoreRegions {
@@ -38,7 +44,9 @@ impl StoreRegions {
         pending: 0,
         load_bytes: 0,
         write_bytes: 0,
-        leader_bytes: 0,
+        read_bytes: 0,
+        lookups: 0,
+        cost: 0,
     };
 
     /// How many peers it holds.
@@ -73,7 +81,11 @@ impl StoreRegions {
         add(&mut self.load_bytes, load_bytes(info.size_bytes));
         add(&mut self.write_bytes, info.flow.write_bytes);
         if leads {
-            add(&mut self.leader_bytes, info.flow.total());
+            add(&mut self.read_bytes, info.flow.read_bytes);
+            add(&mut self.lookups, info.flow.lookups);
+            add(&mut self.cost, info.flow.leader_cost());
+        } else {
+            add(&mut self.cost, info.flow.follower_cost());
         }
         if info.pending.contains(&PeerId(peer.id)) {
             self.pending = if in_it { self.pending + 1 } else { self.pending.saturating_sub(1) };

@@ -15,6 +15,8 @@ use crate::state::State;
 const NO_RETURN_MS: u64 = 60 * 60_000;
 /// How long an operator that moves no data is waited for.
 const QUICK_MS: u64 = 60_000;
+/// How long a split for load is waited for: a leader splits at the next heartbeat, or has seen that it would not help.
+const SPLIT_MS: u64 = 30_000;
 /// How long one that moves data is waited for, at least.
 const SLOW_MS: u64 = 10 * 60_000;
 /// The slowest pace at which data may move, in bytes a millisecond, before an operator is given up.
@@ -37,7 +39,7 @@ impl Scheduler {
             }
         }
         let began_ms = look.now_ms;
-        let until_ms = began_ms + patience_ms(&plan.steps, info);
+        let until_ms = began_ms + patience_ms(&plan, info);
         let operator = Operator {
             region: plan.region,
             kind: plan.kind,
@@ -69,6 +71,7 @@ impl Scheduler {
     pub(super) fn end(&mut self, state: &State, id: RegionId, outcome: Outcome, why: &'static str, now_ms: u64) {
         let Some(operator) = self.operators.remove(&id) else { return };
         *self.counts.entry((operator.kind, outcome)).or_default() += 1;
+        self.note_split(&operator, outcome, now_ms);
         // A region that was split for its load is to be moved on at once.
         if operator.kind != Kind::Repair && !operator.steps.contains(&Step::Split) {
             self.resting.insert(id, now_ms + state.settings().cooldown_ms);
@@ -78,7 +81,7 @@ impl Scheduler {
             _ => None,
         });
         if let Some(store) = gone.filter(|_| outcome == Outcome::Done) {
-            self.left.insert(id, (store, now_ms + NO_RETURN_MS));
+            self.left.insert((id, store), now_ms + NO_RETURN_MS);
         }
         self.ended.push_back(Ended { operator, outcome, why, at_ms: now_ms });
         if self.ended.len() > ENDED_MAX {
@@ -95,7 +98,11 @@ fn has_room(look: &Look<'_>, plan: &Plan) -> bool {
     })
 }
 
-fn patience_ms(steps: &[Step], info: &RegionInfo) -> u64 {
+fn patience_ms(plan: &Plan, info: &RegionInfo) -> u64 {
+    let steps = &plan.steps;
+    if plan.kind == Kind::Hot && steps.contains(&Step::Split) {
+        return SPLIT_MS;
+    }
     let coming = |step: &&Step| matches!(step, Step::AddLearner(_) | Step::Promote(_));
     let moves = steps.iter().filter(coming).count() as u64;
     if moves == 0 && !steps.iter().any(|step| matches!(step, Step::MergeInto(_))) {

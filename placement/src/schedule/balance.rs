@@ -64,11 +64,10 @@ impl Scheduler {
             let others: Vec<StoreId> =
                 info.voters().map(|peer| StoreId(peer.store_id)).filter(|store| *store != from).collect();
             let apart = look.isolation(from, &others);
-            let left = self.left.get(&id).map(|(store, _)| *store);
             let fits = |(there, store): &&(i64, StoreId)| {
                 load - there > gap
                     && info.region.peer_on(*store).is_none()
-                    && Some(*store) != left
+                    && !self.left.contains_key(&(id, *store))
                     && look.isolation(*store, &others) >= apart
             };
             if let Some((there, to)) = targets.iter().find(fits) {

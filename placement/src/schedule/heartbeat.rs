@@ -49,7 +49,9 @@ impl Scheduler {
             return self.end(state, id, Outcome::Cancelled, why, now_ms);
         }
         if now_ms >= operator.until_ms {
-            return self.end(state, id, Outcome::TimedOut, "it took too long", now_ms);
+            let why =
+                if operator.is_split_for_load() { "its leader found no place to cut it" } else { "it took too long" };
+            return self.end(state, id, Outcome::TimedOut, why, now_ms);
         }
         let ill = |store| self.heartbeats.condition(state, store, now_ms) != Condition::Well;
         if arrivals(operator.remaining()).any(ill) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use nokv_raftstore::StoreId;
 
 use super::{Operator, Step};
-use crate::regions::{RegionInfo, load_bytes};
+use crate::regions::{Flow, RegionInfo, load_bytes};
 
 /// What comes to a store, or leaves it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,8 +19,8 @@ pub(super) struct Coming {
     pub(super) incoming: u32,
     /// Peers that leave it.
     pub(super) outgoing: u32,
-    /// What flows through these leaders, a second.
-    pub(super) flow: i64,
+    /// What these peers and leaders cost.
+    pub(super) cost: i64,
     /// Leaders that are on their way to it.
     pub(super) transfers: u32,
 }
@@ -41,13 +41,17 @@ impl Influence {
     /// Counts what is left of an operator.
     pub(super) fn add(&mut self, operator: &Operator, info: Option<&RegionInfo>) {
         let bytes = i64::try_from(load_bytes(info.map_or(0, |info| info.size_bytes))).unwrap_or(i64::MAX);
-        let flow = info.map_or(0, |info| i64::try_from(info.flow.total()).unwrap_or(i64::MAX));
+        let cost = |of: fn(Flow) -> u64| info.map_or(0, |info| i64::try_from(of(info.flow)).unwrap_or(i64::MAX));
+        // A peer brings a follower's part; whoever leads adds the rest.
+        let peers = cost(Flow::follower_cost);
+        let leads = cost(Flow::leader_cost) - peers;
         let mut leader = info.and_then(RegionInfo::leader_store);
         for step in operator.remaining() {
             match *step {
                 Step::AddLearner(store) => {
                     let coming = self.by_store.entry(store).or_default();
                     coming.bytes += bytes;
+                    coming.cost += peers;
                     coming.incoming += 1;
                 }
                 Step::Promote(store) if operator.current() == Some(*step) => {
@@ -56,17 +60,18 @@ impl Influence {
                 Step::Transfer(store) => {
                     let coming = self.by_store.entry(store).or_default();
                     coming.leaders += 1;
-                    coming.flow += flow;
+                    coming.cost += leads;
                     coming.transfers += 1;
                     if let Some(from) = leader.replace(store) {
                         let leaving = self.by_store.entry(from).or_default();
                         leaving.leaders -= 1;
-                        leaving.flow -= flow;
+                        leaving.cost -= leads;
                     }
                 }
                 Step::Remove(store) => {
                     let coming = self.by_store.entry(store).or_default();
                     coming.bytes -= bytes;
+                    coming.cost -= peers;
                     coming.outgoing += 1;
                 }
                 Step::MergeInto(_) => self.merges += 1,

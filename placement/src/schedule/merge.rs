@@ -33,10 +33,10 @@ impl Scheduler {
     fn may_merge(&self, look: &Look<'_>, info: &RegionInfo) -> bool {
         let (settings, now_ms) = (look.state.settings(), look.now_ms);
         let quiet_since_ms = info.range_ms.max(self.began_ms);
-        let flow = info.flow.total();
+        let cost = info.flow.leader_cost();
         self.is_free(info, look.state, now_ms)
             && now_ms.saturating_sub(quiet_since_ms) >= settings.merge_after_split_ms
-            && (settings.hot_bytes_min == 0 || flow < settings.hot_bytes_min / 4)
+            && (settings.hot_bytes_min == 0 || cost < settings.hot_bytes_min / 4)
             && !self.hot.contains_key(&info.id())
             && all_well(look, info)
     }

@@ -66,12 +66,14 @@ pub struct Scheduler {
     operators: BTreeMap<RegionId, Operator>,
     /// Regions that are moved by nothing but need until then, in milliseconds.
     resting: BTreeMap<RegionId, u64>,
-    /// From where a region was moved last, and until when balance does not move it back.
-    left: BTreeMap<RegionId, (StoreId, u64)>,
+    /// From where a region was moved, and until when it is not moved back but for need.
+    left: BTreeMap<(RegionId, StoreId), u64>,
     /// Regions through which much has flowed, and for how many heartbeats.
     hot: BTreeMap<RegionId, u32>,
     /// Stores to which a hot region came, and which get no other until then.
     hot_resting: BTreeMap<StoreId, u64>,
+    /// Regions that could not be split for their load, and until when that is not tried again.
+    unsplit: BTreeMap<RegionId, u64>,
     /// Regions that were spread as somebody asked.
     groups: Groups,
     ended: VecDeque<Ended>,
@@ -92,6 +94,7 @@ impl Scheduler {
             left: BTreeMap::new(),
             hot: BTreeMap::new(),
             hot_resting: BTreeMap::new(),
+            unsplit: BTreeMap::new(),
             groups: Groups::default(),
             ended: VecDeque::new(),
             counts: BTreeMap::new(),

@@ -50,9 +50,9 @@ impl Look<'_> {
         i64::try_from(leaders).unwrap_or(i64::MAX).saturating_add(self.influence.of(store).leaders)
     }
 
-    /// Bytes a second through the leaders of a store when all that is under way is done.
-    pub(super) fn flow(&self, store: StoreId) -> u64 {
-        self.state.regions().on_store(store).leader_bytes.saturating_add_signed(self.influence.of(store).flow)
+    /// What its regions cost a store when all that is under way is done.
+    pub(super) fn cost(&self, store: StoreId) -> u64 {
+        self.state.regions().on_store(store).cost.saturating_add_signed(self.influence.of(store).cost)
     }
 
     /// Whether another peer may come to a store now.

@@ -16,7 +16,7 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// A region that has to hold still meanwhile.
     pub(super) partner: Option<RegionId>,
-    /// Where it is cut, if it is; none = in half.
+    /// Where it is cut, if it is; none = where its load halves.
     pub(super) cuts: Vec<Bytes>,
 }
 

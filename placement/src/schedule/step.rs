@@ -51,7 +51,7 @@ pub enum OrderStep {
     Remove(Peer),
     /// Give it the leadership.
     Transfer(Peer),
-    /// Split the region at these keys; none = where its data halves.
+    /// Split the region at these keys; none = where its load halves.
     Split(Vec<Bytes>),
     /// Merge the region into this neighbour.
     MergeInto(Region),

@@ -32,7 +32,7 @@ impl Scheduler {
     /// Looks at the cluster. To be called every few seconds.
     pub fn tick(&mut self, state: &State, now_ms: u64, ids: &mut PeerIds<'_>) -> Tick {
         self.follow_silent(state, now_ms);
-        self.left.retain(|_, (_, until_ms)| *until_ms > now_ms);
+        self.left.retain(|_, until_ms| *until_ms > now_ms);
         self.resting.retain(|_, until_ms| *until_ms > now_ms);
         self.hot.retain(|id, _| state.regions().get(*id).is_some());
         let mut look = self.look(state, now_ms);

@@ -149,7 +149,12 @@ impl World {
         let pending = arguments.list("pending").iter().map(|id| id.parse().map(PeerId)).collect::<Result<_, _>>()?;
         let down = arguments.list("down").iter().map(|id| id.parse()).collect::<Result<Vec<u64>, _>>()?;
         let down = down.into_iter().map(|id| DownPeer { peer: PeerId(id), seconds: 60 }).collect();
-        let flow = Flow { write_bytes: arguments.number("write")?, read_bytes: arguments.number("read")? };
+        let flow = Flow {
+            write_bytes: arguments.number("write")?,
+            records: arguments.number("records")?,
+            read_bytes: arguments.number("read")?,
+            lookups: arguments.number("lookups")?,
+        };
         let keys = arguments.number("keys")?;
         let report = Report { pending, down, flow, keys, ..self.report_of(arguments)? };
         let id = RegionId(report.region.id);

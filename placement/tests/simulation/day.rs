@@ -119,14 +119,22 @@ impl Day {
         }
     }
 
-    /// Regions that lie side by side, on few leaders, are written to all at once.
+    /// Regions that lie side by side, on few leaders, are written to or read all at once: of each three, one is read
+    /// only, and one written only.
     fn heat(&self, world: &mut World, report: &mut DayReport) {
         let count = world.state.regions().len() / 100;
         let few: Vec<StoreId> = (5..8).map(StoreId).collect();
         let led = few.iter().flat_map(|store| world.state.regions().on_store(*store).leaders.iter().copied());
         let hot: Vec<RegionId> = led.collect::<Vec<_>>().into_iter().step_by(2).take(count).collect();
         for id in hot {
-            let flow = Flow { write_bytes: world.random.u64(2..4) * MIB, read_bytes: MIB };
+            let (records, lookups) = (world.random.u64(1_500..3_000), world.random.u64(4_000..8_000));
+            let written = Flow { write_bytes: records * 256, records, ..Flow::default() };
+            let read = Flow { read_bytes: lookups * 64, lookups, ..Flow::default() };
+            let flow = match id.0 % 3 {
+                0 => written,
+                1 => read,
+                _ => Flow { write_bytes: MIB, records: 1_000, ..read },
+            };
             let info = world.state.regions().get(id).unwrap();
             let told = Report { flow, ..World::as_it_is(info) };
             world.report(told);

@@ -82,7 +82,7 @@ pub struct Spread {
     pub data: f64,
     /// Of leaders, likewise.
     pub leaders: f64,
-    /// Of flow through leaders, likewise.
+    /// Of what their regions cost them, likewise.
     pub flow: f64,
 }
 
@@ -102,7 +102,7 @@ impl World {
         Spread {
             data: over(&|store| sums(store).load_bytes),
             leaders: over(&|store| sums(store).leaders.len() as u64),
-            flow: over(&|store| sums(store).leader_bytes),
+            flow: over(&|store| sums(store).cost),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use nokv_placement::regions::Report;
+use nokv_placement::regions::{Flow, Report};
 use nokv_placement::schedule::{Order, OrderStep};
 use nokv_proto::metapb::{PeerRole, Region, RegionEpoch};
 use nokv_raftstore::{PeerId, RegionId, StoreId};
@@ -50,8 +50,13 @@ impl World {
         let epoch = whole.region.region_epoch.unwrap();
         let epoch = Some(RegionEpoch { version: epoch.version + 1, ..epoch });
         let mut half = Report { size_bytes: whole.size_bytes / 2, keys: whole.keys / 2, ..whole.clone() };
-        half.flow.write_bytes /= 2;
-        half.flow.read_bytes /= 2;
+        let Flow { write_bytes, records, read_bytes, lookups } = half.flow;
+        half.flow = Flow {
+            write_bytes: write_bytes / 2,
+            records: records / 2,
+            read_bytes: read_bytes / 2,
+            lookups: lookups / 2,
+        };
         let left = Region {
             start_key: start,
             end_key: middle.clone().into(),

@@ -95,7 +95,12 @@ impl World {
             let region = Region { peers, ..region };
             // Small ones are more frequent than large ones.
             let size_bytes = (4 + self.random.u64(0..12) * self.random.u64(1..12)) * MIB;
-            let flow = Flow { write_bytes: self.random.u64(0..20_000), read_bytes: self.random.u64(0..20_000) };
+            let flow = Flow {
+                write_bytes: self.random.u64(0..20_000),
+                records: self.random.u64(0..20),
+                read_bytes: self.random.u64(0..20_000),
+                lookups: self.random.u64(0..40),
+            };
             let leader = region.peers.first().copied();
             self.report(Report { region: region.into(), leader, size_bytes, keys: 100_000, flow, ..Report::default() });
         }

@@ -103,9 +103,11 @@ async fn show(args: &OneArgs) -> Result<Answer, Failure> {
     let mut text = store_table(std::slice::from_ref(store));
     text.push_str(&format!("not caught up: {} peers\n", store.pending_peers));
     text.push_str(&format!(
-        "written: {}/s, through its leaders: {}/s\n",
+        "written: {}/s; read from its leaders: {}/s in {} lookups/s; load: {}/s\n",
         mib(store.write_bytes),
-        mib(store.leader_bytes)
+        mib(store.read_bytes),
+        store.lookups,
+        mib(store.cost)
     ));
     let step = format!("store {}", args.store);
     let here = view.operators.iter().filter(|it| it.steps.iter().any(|text| text.ends_with(&step))).count();
@@ -192,6 +194,6 @@ pub(super) fn store_json(view: &StoreView) -> Value {
         "state": view.condition, "silent_ms": view.silent_ms, "peers": view.peers, "leaders": view.leaders,
         "bytes": view.bytes, "pending_peers": view.pending_peers, "capacity_bytes": view.capacity_bytes,
         "available_bytes": view.available_bytes, "drain_left": view.drain_left, "drain_from": view.drain_from,
-        "write_bytes": view.write_bytes, "leader_bytes": view.leader_bytes,
+        "write_bytes": view.write_bytes, "read_bytes": view.read_bytes, "lookups": view.lookups, "load": view.cost,
     })
 }

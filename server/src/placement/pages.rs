@@ -150,6 +150,7 @@ fn region_json(info: &RegionInfo) -> Value {
         "peers": info.region.peers.iter().map(peer).collect::<Vec<_>>(),
         "leader": info.leader.as_ref().map(peer),
         "written_bytes": info.flow.write_bytes, "read_bytes": info.flow.read_bytes,
+        "written_keys": info.flow.records, "read_keys": info.flow.lookups,
         "approximate_size": info.size_bytes >> 20, "approximate_keys": info.keys,
     })
 }

@@ -154,7 +154,9 @@ fn store(led: &Led, record: &StoreRecord, now_ms: u64) -> StoreView {
         drain_left,
         drain_from,
         write_bytes: sums.write_bytes,
-        leader_bytes: sums.leader_bytes,
+        cost: sums.cost,
+        read_bytes: sums.read_bytes,
+        lookups: sums.lookups,
     }
 }
 

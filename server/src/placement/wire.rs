@@ -53,7 +53,12 @@ pub(super) fn report(request: RegionHeartbeatRequest) -> Report {
         down: request.down_peers.iter().filter_map(peer).collect(),
         size_bytes: request.approximate_size,
         keys: request.approximate_keys,
-        flow: Flow { write_bytes: request.bytes_written / seconds, read_bytes: request.bytes_read / seconds },
+        flow: Flow {
+            write_bytes: request.bytes_written / seconds,
+            records: request.keys_written / seconds,
+            read_bytes: request.bytes_read / seconds,
+            lookups: request.keys_read / seconds,
+        },
     }
 }
 
@@ -139,9 +144,12 @@ mod tests {
     #[test]
     fn rates_are_for_each_second() {
         let interval = Some(pdpb::TimeInterval { start_timestamp: 100, end_timestamp: 110 });
-        let told = RegionHeartbeatRequest { bytes_written: 500, bytes_read: 70, interval, ..Default::default() };
-        assert_eq!(report(told.clone()).flow, Flow { write_bytes: 50, read_bytes: 7 });
+        let (bytes_written, keys_written, bytes_read, keys_read) = (500, 30, 70, 20);
+        let counted =
+            RegionHeartbeatRequest { bytes_written, keys_written, bytes_read, keys_read, ..Default::default() };
+        let told = RegionHeartbeatRequest { interval, ..counted };
+        assert_eq!(report(told.clone()).flow, Flow { write_bytes: 50, records: 3, read_bytes: 7, lookups: 2 });
         let at_once = RegionHeartbeatRequest { interval: None, ..told };
-        assert_eq!(report(at_once).flow, Flow { write_bytes: 500, read_bytes: 70 });
+        assert_eq!(report(at_once).flow, Flow { write_bytes: 500, records: 30, read_bytes: 70, lookups: 20 });
     }
 }

@@ -2,7 +2,7 @@
 # Shows, on real processes, that a cluster runs itself: three nodes begin one without a topology file; under a
 # transactional load it splits into dozens of regions, takes in a fourth and a fifth node, lets one store leave and
 # replaces another that is killed for good; it loses the leader of its placement again and again; it spreads a range
-# that takes all the load; and nothing is lost. Each part has a cluster of its own.
+# that takes all writes, and one that takes all reads; and nothing is lost. Each part has a cluster of its own.
 # Ends with status 0 only if every check held. Runs on ports and in a directory of its own.
 set -euo pipefail
 
@@ -13,7 +13,8 @@ Usage: scripts/placement_scenarios.sh [--seconds N] [--regions N] [--kills N] [-
   --regions N     regions to wait for before nodes join (default: 24)
   --kills N       how often the leader of placement is killed (default: 6)
   --workdir DIR   new or empty (default: a new one under artifacts/placement)
-  --only PART     refusals, life, leader or hot: only that part (default: all, one after the other)
+  --only PART     refusals, life, leader or hot (hot-reads and hot-writes, or one of them): only that part
+                  (default: all, one after the other)
   --release       build with full optimisation (default: the tests' profile)
 END
 }
@@ -46,8 +47,8 @@ NODE_COUNT=3 NODE_SPARES=2
 # in which they are to be split for their load alone.
 NODE_FLAGS=(--region-min-mib 0 --move-pause 5 --store-down-after 20 --min-free-percent 0 --block-cache-mib 32
   --write-buffer-mib 8)
-if [[ $ONLY == hot ]]; then
-  NODE_FLAGS+=(--region-max-mib 256 --hot-flow-kib 24)
+if [[ $ONLY == hot-* ]]; then
+  NODE_FLAGS+=(--region-max-mib 256 --hot-flow-kib 64)
 else
   NODE_FLAGS+=(--region-max-mib 2)
 fi
@@ -174,27 +175,40 @@ hold_down() {
 }
 
 hot_bench() {
-  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --workload txn-put --clients 64 --keys 20000 "$@" 9>&-
+  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --clients 64 --keys 20000 "${HOT_LOAD[@]}" "$@" 9>&-
 }
 
-# A step of the hot range's load; shows what came of it, beside the cluster afterwards.
+# A step of the hot range's load; shows what came of it, beside the cluster afterwards. RATE is what was done a second.
 hot_step() {
   local file="$WORKDIR/hot.json"
   hot_bench --no-load --warmup-seconds 1 --seconds 6 --seed "$RANDOM" >"$file"
   python3 "$NODES_LIB/outage.py" row "$file" "$1"
+  RATE=$(python3 "$NODES_LIB/outage.py" rate "$file")
   row
 }
 
-# Until all stores that there are lead about as much of what is hot.
+# The better of two such steps, for comparing.
+hot_rate() {
+  local first
+  hot_step "$1"
+  first=$RATE
+  hot_step "$1"
+  ((RATE >= first)) || RATE=$first
+}
+
+# Until all stores that there are have about as much of it: `table is …`.
 hot_steps() {
-  local what=$1 deadline=$((SECONDS + CHANGE_SECONDS / 2))
-  until status | table is led "$2" 2>/dev/null; do
+  local what=$1 deadline=$((SECONDS + CHANGE_SECONDS))
+  shift
+  until status | table is "$@" 2>/dev/null; do
     ((SECONDS < deadline)) || { echo "the load was not spread" >&2 && return 1; }
     hot_step "$what"
   done
 }
 
+# Spreads a load of its own over three stores, then over five; HOT_LOAD says which, and the arguments when it is spread.
 hot() {
+  local alone three five
   if ! mkdir -p "$CPU_GROUP-store-1" 2>/dev/null; then
     echo "nodes cannot be held to a share of the processor here (no cpu cgroup): figures say little"
   else
@@ -204,21 +218,40 @@ hot() {
   hot_bench --seconds 1 >"$WORKDIR/hot.json"
   table head "$STORES"
   python3 "$NODES_LIB/outage.py" head
-  hot_step "one region has all the load"
-  hot_step "one region has all the load"
-  hot_steps "it is split and spread over three" 67
+  hot_rate "one region has all the load"
+  alone=$RATE
+  hot_steps "it is split and spread over three" "$@"
   until_is whole
-  hot_step "spread over three"
-  hot_step "spread over three"
+  hot_rate "spread over three"
+  three=$RATE
   say "two nodes join"
   start store-4
   start store-5
   [[ ! -d $CPU_GROUP-store-1 ]] || hold_down store-4 store-5
-  hot_steps "it is spread over five" 67
+  hot_steps "it is spread over five" "$@"
   until_is whole
-  hot_step "spread over five"
-  hot_step "spread over five"
-  "$NOKV" operator list --ended 40 "${FIND[@]}" | grep -E "REGION|hot" || true
+  hot_rate "spread over five"
+  five=$RATE
+  "$NOKV" operator list --ended 60 "${FIND[@]}" | grep -E "REGION|hot" || true
+  printf '\n%s: %s a second in one region, %s spread over three stores, %s over five\n' \
+    "${HOT_LOAD[*]}" "$alone" "$three" "$five"
+  HOT_GAIN=$((five * 100 / alone))
+}
+
+# Followers spend nearly what leaders do: on one machine, spreading writes makes nothing faster.
+hot_writes() {
+  HOT_LOAD=(--workload txn-put)
+  hot led 67
+}
+
+# Nine of ten gets are for a hundredth of the keys. Only leaders serve them: five can do more than one.
+hot_reads() {
+  HOT_LOAD=(--workload raw-get --distribution hot-spot)
+  hot shared 60
+  ((HOT_GAIN >= 150)) || [[ ! -d $CPU_GROUP-store-1 ]] || {
+    echo "five stores read $HOT_GAIN % of what one did" >&2
+    return 1
+  }
 }
 
 # Must fail, with these words: WORDS COMMAND…
@@ -260,17 +293,18 @@ finish() {
 }
 
 # Every part has a cluster of its own.
-all_parts() {
+run_parts() {
   local part flags=(--seconds "$SECONDS_OF_LOAD" --regions "$REGIONS" --kills "$KILLS")
   [[ $PROFILE != release ]] || flags+=(--release)
-  for part in refusals life leader hot; do
+  for part in "$@"; do
     "${BASH_SOURCE[0]}" --only "$part" --workdir "$WORKDIR/$part" "${flags[@]}"
   done
 }
 
 case $ONLY in
-  all) all_parts && exit 0 ;;
-  refusals | life | leader | hot) ;;
+  all) run_parts refusals life leader hot-writes hot-reads && exit 0 ;;
+  hot) run_parts hot-writes hot-reads && exit 0 ;;
+  refusals | life | leader | hot-writes | hot-reads) ;;
   *) echo "placement_scenarios: there is no part $ONLY" >&2 && exit 2 ;;
 esac
 trap 'exit 130' INT TERM HUP
@@ -281,4 +315,4 @@ WATCHER=$(build_example "$PROFILE" clock_watch)
 nodes_open
 BEGAN=$SECONDS
 nodes_start_all
-"$ONLY"
+"${ONLY//-/_}"

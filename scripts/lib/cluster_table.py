@@ -5,8 +5,9 @@
   cluster_table.py row STORES WHEN         one line; stores that are not there are shown as -
   cluster_table.py is WHAT [ARGUMENT]      status 0 if so: regions N (at least), whole (no replica lacks, nothing is
                                            under way), spread PERCENT (peers of the stores that are well differ by no
-                                           more), led PERCENT (leaders, and each store has some), empty STORE, hosted N
-                                           (so many stores that are well host placement, and no other)
+                                           more), led PERCENT (leaders, and each store has some), shared PERCENT (load,
+                                           likewise), empty STORE, hosted N (so many stores that are well host
+                                           placement, and no other)
   cluster_table.py leader                  the store that leads placement
   cluster_table.py topology                the stores as a topology file has them, for topology.py
 """
@@ -65,8 +66,8 @@ def holds(status, what, argument=None):
     if what == "whole":
         return status["regions_lacking_replicas"] == 0 and not status["operators"]
     well = [store for store in status["stores"] if store["state"] == "well"]
-    if what in ("spread", "led"):
-        counts = [store["peers" if what == "spread" else "leaders"] for store in well]
+    if what in ("spread", "led", "shared"):
+        counts = [store[{"spread": "peers", "led": "leaders", "shared": "load"}[what]] for store in well]
         return min(counts) > 0 and min(counts) * 100 >= max(counts) * (100 - int(argument))
     if what == "hosted":
         hosts = status["placement"]["member_store_ids"]

@@ -4,6 +4,7 @@
   outage.py row FILE LABEL          one line of the table: throughput, latencies, the nodes' CPU time for
                                     each operation, errors, the machine's load;
                                     and under it what the operations that failed were told
+  outage.py rate FILE               operations a second, without a fraction
   outage.py gap FILE                the longest time without a success
   outage.py head                    the table's heading
 """
@@ -28,6 +29,8 @@ def main(command, *rest):
         load = f"{figures['load_average']:.1f}"
         print(ROW.format(rest[1], f"{figures['per_second']:.0f}", *times, cpu, figures["errors"], load))
         told(figures)
+    elif command == "rate":
+        print(f"{figures['per_second']:.0f}")
     elif command == "gap":
         print(f"  at the longest, nothing succeeded for {longest_gap(figures['timeline']) * SLICE_MS} ms")
     else:

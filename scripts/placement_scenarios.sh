@@ -55,7 +55,7 @@ fi
 # How long a change of the cluster may take.
 readonly CHANGE_SECONDS=240 STORES=$((NODE_COUNT + NODE_SPARES))
 # What each node may use of a core while a range is hot: with all nodes on one machine, load that is spread is faster
-# only if no node could have taken the share of the others.
+# only if no node could have taken the share of the others, and the clients are not what is short of processors.
 readonly NODE_PERCENT=15 CPU_GROUP=/sys/fs/cgroup/cpu/nokv-placement-$$
 readonly ROOT WORKDIR PROFILE CONFIG STANZAS LEDGER EVENTS SEED ONLY REGIONS KILLS
 readonly NODE_COUNT NODE_SPARES NODE_FLAGS
@@ -175,7 +175,10 @@ hold_down() {
 }
 
 hot_bench() {
-  "$NOKV" bench run --json --target "nokv:${FIND[1]}" --clients 64 --keys 20000 "${HOT_LOAD[@]}" "$@" 9>&-
+  local pids
+  pids=$(IFS=, && printf '%s' "${NODE_PID[*]}")
+  "$NOKV" bench run --json --target "$HOT_VIA:${FIND[1]}" --pids "$pids" --clients 64 --keys 20000 \
+    "${HOT_LOAD[@]}" "$@" 9>&-
 }
 
 # A step of the hot range's load; shows what came of it, beside the cluster afterwards. RATE is what was done a second.
@@ -206,7 +209,8 @@ hot_steps() {
   done
 }
 
-# Spreads a load of its own over three stores, then over five; HOT_LOAD says which, and the arguments when it is spread.
+# Spreads a load over three stores, then over five. HOT_LOAD says which, HOT_VIA how it comes, the arguments when it is
+# spread.
 hot() {
   local alone three five
   if ! mkdir -p "$CPU_GROUP-store-1" 2>/dev/null; then
@@ -215,10 +219,13 @@ hot() {
     say "each node may use $NODE_PERCENT % of a core"
     hold_down store-1 store-2 store-3
   fi
-  hot_bench --seconds 1 >"$WORKDIR/hot.json"
+  hot_bench --warmup-seconds 0 --seconds 1 >"$WORKDIR/hot.json"
+  # A region counts as hot after three busy heartbeats: until those of the loading are forgotten, nothing is moved, and
+  # nothing is while one region is measured.
+  sleep 20
   table head "$STORES"
   python3 "$NODES_LIB/outage.py" head
-  hot_rate "one region has all the load"
+  hot_step "one region has all the load"
   alone=$RATE
   hot_steps "it is split and spread over three" "$@"
   until_is whole
@@ -240,13 +247,15 @@ hot() {
 
 # Followers spend nearly what leaders do: on one machine, spreading writes makes nothing faster.
 hot_writes() {
-  HOT_LOAD=(--workload txn-put)
-  hot led 67
+  HOT_VIA=nokv HOT_LOAD=(--workload txn-put)
+  hot shared 40
 }
 
-# Nine of ten gets are for a hundredth of the keys. Only leaders serve them: five can do more than one.
+# Nine of ten gets are for a hundredth of the keys. Only leaders serve them: five can do more than one. Each is a call
+# of its own, so that it costs its node the same however many others come with it: on streams many to one node cost
+# less.
 hot_reads() {
-  HOT_LOAD=(--workload raw-get --distribution hot-spot)
+  HOT_VIA=nokv-unary HOT_LOAD=(--workload raw-get --distribution hot-spot)
   hot shared 60
   ((HOT_GAIN >= 150)) || [[ ! -d $CPU_GROUP-store-1 ]] || {
     echo "five stores read $HOT_GAIN % of what one did" >&2

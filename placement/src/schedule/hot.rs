@@ -23,6 +23,8 @@ const DEGREE_HOT: u32 = 3;
 const DEGREE_MAX: u32 = 6;
 /// A store whose load is less than this above the mean, in hundredths, is left alone.
 const EXCESS_PERCENT: u64 = 10;
+/// For less than this above the mean no region is split: what a region costs by itself outweighs it.
+const SPLIT_EXCESS_PERCENT: u64 = 20;
 /// For how long a store to which a hot region came gets no other.
 const REST_MS: u64 = 60_000;
 /// For how long a region is not to be split again that could not be.
@@ -56,7 +58,7 @@ impl Scheduler {
         stores.sort_unstable_by_key(|(cost, store)| (Reverse(*cost), *store));
         let is_too_much = |cost: u64| {
             let excess = cost.saturating_sub(mean);
-            excess > mean * EXCESS_PERCENT / 100 && excess >= look.state.settings().hot_bytes_min
+            exceeds(cost, mean, EXCESS_PERCENT) && excess >= look.state.settings().hot_bytes_min
         };
         // One of which nothing can be taken is not in the way of the next.
         let too_much = stores.into_iter().take_while(|(cost, _)| is_too_much(*cost));
@@ -113,9 +115,10 @@ impl Scheduler {
         if let Some(to) = free.filter(better(cost)).min_by_key(least) {
             return Some(Plan::new(Kind::Hot, reason(to), info, replace(info, from, to)));
         }
+        let is_worth_it = exceeds(here, mean, SPLIT_EXCESS_PERCENT) && !self.unsplit.contains_key(&info.id());
         // Wherever it went, that store would be the next one with too much. Whether it has a key at which a cut would
         // help, its leader knows.
-        let splits = leads && cost > mean / 2 && !self.unsplit.contains_key(&info.id());
+        let splits = leads && cost > mean / 2 && is_worth_it;
         let reason = || {
             let (cost, mean) = (cost >> 10, mean >> 10);
             format!("{}, a load of {cost} KiB/s where stores have {mean} on average", info.flow)
@@ -143,6 +146,10 @@ struct Excess {
     here: u64,
     /// What stores have on average.
     mean: u64,
+}
+
+fn exceeds(cost: u64, mean: u64, percent: u64) -> bool {
+    u128::from(cost) * 100 > u128::from(mean) * u128::from(100 + percent)
 }
 
 /// What a region costs a store.

@@ -193,7 +193,8 @@ mod tests {
         let numbers: Vec<[u8; 1]> = (0..100).map(|number| [number]).collect();
         let keys = || numbers.iter().map(|key| &key[..]);
         let (many, single) = (RegionLoad::default(), RegionLoad::default());
-        (many.watch(), single.watch());
+        many.watch();
+        single.watch();
         for _ in 0..20 {
             many.write(keys);
             keys().for_each(|key| single.write(|| once(key)));

@@ -23,6 +23,9 @@ const KEYS: u64 = 10_000;
 const STORE: StoreId = StoreId(1);
 
 pub fn run(criterion: &mut Criterion) {
+    let (load, key) = (RegionLoad::default(), key(7));
+    load.watch();
+    measure(criterion, "a read counted at its region", || load.read(256, || std::iter::once(&key[..])));
     on_engine(criterion, "memory", MemoryEngine::new());
     let folder = tempfile::tempdir().unwrap();
     on_engine(criterion, "rocksdb", RocksEngine::open(folder.path(), &RocksOptions::default()).unwrap());

@@ -30,6 +30,16 @@ impl<E: Engine> Placement<E> {
         Ok(ours)
     }
 
+    /// Decides a command for a call that is answered by nothing but a header.
+    async fn answered_header(
+        &self,
+        claims: Option<&RequestHeader>,
+        command: Command,
+    ) -> Result<ResponseHeader, Status> {
+        let cluster_id = self.check_cluster(claims)?;
+        Ok(self.answer(cluster_id, command).await?.err().unwrap_or_else(|| header(cluster_id)))
+    }
+
     /// Decides a command for a call whose refusals stand in the header.
     pub(super) async fn answer(
         &self,
@@ -88,10 +98,8 @@ impl<E: Engine> Placement<E> {
     }
 
     pub(super) async fn bootstrap(&self, request: BootstrapRequest) -> Result<BootstrapResponse, Status> {
-        let cluster_id = self.check_cluster(request.header.as_ref())?;
-        let store = request.store.unwrap_or_default();
-        let answered = self.answer(cluster_id, Command::Bootstrap { store, region: request.region }).await?;
-        let header = Some(answered.err().unwrap_or_else(|| header(cluster_id)));
+        let command = Command::Bootstrap { store: request.store.unwrap_or_default(), region: request.region };
+        let header = Some(self.answered_header(request.header.as_ref(), command).await?);
         Ok(BootstrapResponse { header, ..BootstrapResponse::default() })
     }
 
@@ -161,10 +169,8 @@ impl<E: Engine> Placement<E> {
 
     /// `directory` is the number that the store's directory keeps; 0 = it has none.
     pub(super) async fn put_store(&self, request: PutStoreRequest, directory: u64) -> Result<PutStoreResponse, Status> {
-        let cluster_id = self.check_cluster(request.header.as_ref())?;
-        let store = request.store.unwrap_or_default();
-        let answered = self.answer(cluster_id, Command::PutStore { store, directory }).await?;
-        let header = Some(answered.err().unwrap_or_else(|| header(cluster_id)));
+        let command = Command::PutStore { store: request.store.unwrap_or_default(), directory };
+        let header = Some(self.answered_header(request.header.as_ref(), command).await?);
         Ok(PutStoreResponse { header, ..PutStoreResponse::default() })
     }
 
@@ -192,8 +198,8 @@ impl<E: Engine> Placement<E> {
         }
         let mut settings = self.look(|led| led.state.settings().clone())?;
         settings.replicas = cluster.max_peer_count;
-        let answered = self.answer(cluster_id, Command::PutSettings(settings)).await?;
-        Ok(PutClusterConfigResponse { header: Some(answered.err().unwrap_or_else(|| header(cluster_id))) })
+        let header = Some(self.answered_header(request.header.as_ref(), Command::PutSettings(settings)).await?);
+        Ok(PutClusterConfigResponse { header })
     }
 
     pub(super) async fn get_gc_safe_point(

@@ -129,5 +129,9 @@ mod tests {
         counted.tell_of_store(&mut stats);
         assert_eq!((stats.bytes_read, stats.keys_read), (23, 2));
         assert_eq!(stats.interval, Some(TimeInterval { start_timestamp: 100, end_timestamp: 103 }));
+        let mut beat = RegionHeartbeatRequest::default();
+        counted.tell_of_region(&mut beat);
+        assert_eq!((beat.bytes_read, beat.keys_read, beat.bytes_written), (23, 2, 0));
+        assert_eq!(beat.interval, stats.interval);
     }
 }

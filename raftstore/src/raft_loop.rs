@@ -19,6 +19,9 @@ use crate::{Clock, StoreError};
 /// Most messages taken into one round: bounds the time between two syncs.
 const MESSAGES_PER_ROUND_MAX: usize = 4_096;
 
+/// Regions that make a round worth waiting for: fewer have nobody to share it with.
+const REGIONS_MANY: usize = 3;
+
 /// What a raft loop works with.
 #[derive(Debug)]
 pub struct RaftLoop<E> {
@@ -50,10 +53,15 @@ impl<E: Engine> RaftLoop<E> {
         while self.take_in()? {
             let now = self.clock.now();
             self.store.collect(now, &mut round)?;
+            let is_shared = round.sync && round.readies.len() >= REGIONS_MANY;
             if !round.is_empty() {
                 self.carry_out(&mut round)?;
             }
             round.clear();
+            if is_shared {
+                // What comes meanwhile shares the next round's write, its messages and the wake-ups that these cost.
+                std::thread::sleep(self.store.round_interval().saturating_sub(self.clock.now().since(now)));
+            }
         }
         Ok(())
     }

@@ -69,6 +69,11 @@ impl Store {
         self.next_tick
     }
 
+    /// See [`crate::Config::round_interval`].
+    pub fn round_interval(&self) -> std::time::Duration {
+        self.context.config.round_interval
+    }
+
     /// Its peers, by region.
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values()

@@ -22,6 +22,8 @@ use crate::region_ids::RegionIds;
 
 /// Ten seconds: longer than the pauses of a region that is in use, and soon enough for the others.
 const HIBERNATE_AFTER_TICKS: usize = 100;
+/// With few cores, from one shared round of a raft loop to the next; measured in docs/performance.md.
+const ROUND_INTERVAL: Duration = Duration::from_micros(400);
 
 /// As fresh as people who read in the past expect, and two small messages a second for each pair of stores.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(1);
@@ -97,6 +99,7 @@ impl NodeOptions {
             raft: Config {
                 seed: rand::random(),
                 entries_under_way_max: entries_under_way(),
+                round_interval: if entries_under_way() == 1 { ROUND_INTERVAL } else { Duration::ZERO },
                 hibernate_after_ticks: HIBERNATE_AFTER_TICKS,
                 ..Config::default()
             },

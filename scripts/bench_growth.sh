@@ -109,7 +109,8 @@ cold() {
   measure cold-load --workload raw-put --clients 256 --keys "$COLD_KEYS"
   nodes_stop_all
   # Where this is not allowed, the system's own cache stays warm.
-  sync && { echo 1 >/proc/sys/vm/drop_caches; } 2>/dev/null || say "the system's cache cannot be emptied: not root"
+  sync
+  { echo 1 >/proc/sys/vm/drop_caches; } 2>/dev/null || say "the system's cache cannot be emptied: not root"
   nodes_start_all >"$WORKDIR/logs/regions"
   measure cold-get --workload raw-get --clients 64 --keys "$COLD_KEYS" --no-load
   measure cold-get-at --workload get-at --clients 64 --keys "$COLD_KEYS" --no-load

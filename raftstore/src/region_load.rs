@@ -1,7 +1,7 @@
 //! What a region is asked for on this store. Whoever serves a request counts it, on the thread on which it arrived: an
 //! addition or two to a cache line of the region's own, no lock, no allocation, no clock.
 //!
-//! Every so many requests one key is kept, if somebody wants to know where in the region the load is ([`KeySample`]).
+//! Every so many requests one key is kept, if somebody wants to know where in the region the load is (`KeySample`).
 //! The lock around that is tried and never waited for.
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -13,7 +13,7 @@ const STATE_OVERHEAD_BYTES: u64 = 13;
 /// And an entry.
 const ENTRY_OVERHEAD_BYTES: u64 = 4;
 /// More entries of a group can be missing between others only in a damaged log.
-const GAP_MAX: u64 = 1 << 24;
+const GAP_MAX: u64 = 1 << 20;
 
 /// Where an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -291,4 +291,55 @@ impl Group {
 
 fn check_gap(entries: u64) -> Result<()> {
     (entries <= GAP_MAX).then_some(()).ok_or(Error::Corrupt { what: "raft log: entries are missing" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file_log::record::{put_cut, put_moved, put_op, put_state};
+    use crate::{LogEntry, LogOp};
+
+    fn payload(random: &mut fastrand::Rng) -> Vec<u8> {
+        let mut payload = Vec::new();
+        for _ in 0..random.usize(1..5) {
+            let (group, first) = (random.u64(..3), random.u64(..40));
+            let entry = |index| LogEntry { index, encoded: vec![7; index as usize % 9].into() };
+            match random.u8(..5) {
+                0 => put_state(&mut payload, group, b"state"),
+                1 => put_cut(&mut payload, group, first),
+                2 => put_op(&mut payload, &LogOp::Remove { group, first: 0, last: first }),
+                3 => put_moved(&mut payload, group, first, [&b"one"[..], b"two"].into_iter()),
+                _ => {
+                    let entries = (first..first + 3).map(entry).collect();
+                    put_op(&mut payload, &LogOp::Append { group, entries, stale_last: 0 });
+                }
+            }
+        }
+        payload
+    }
+
+    #[test]
+    fn any_operations_are_taken_in_or_refused() {
+        let mut random = fastrand::Rng::with_seed(3);
+        let (mut taken, mut refused) = (0, 0);
+        for _ in 0..2_000 {
+            let mut index = Index::default();
+            index.begin_file(1);
+            for _ in 0..5 {
+                let mut payload = payload(&mut random);
+                if random.bool() {
+                    let at = random.usize(..payload.len());
+                    payload[at] = random.u8(..);
+                }
+                match index.apply(&payload, 1, 0) {
+                    Ok(()) => taken += 1,
+                    Err(_) => refused += 1,
+                }
+            }
+            let (oldest, all) = index.live_bytes();
+            assert_eq!(oldest, all);
+            let _ = (index.check_whole(), index.oldest_run(1, 100), index.slots(1, 0, 50, u64::MAX));
+        }
+        assert!(taken > 1_000 && refused > 1_000, "{taken} and {refused}");
+    }
 }

@@ -10,6 +10,9 @@ pub const PAGE: usize = 4_096;
 /// Before each record's payload: checksum u32, length of the payload u32, number of the record u64.
 pub const FRAME_BYTES: usize = 16;
 
+/// No log comes so far; sums stay within their type.
+const INDEX_MAX: u64 = 1 << 62;
+
 const MAGIC: &[u8; 8] = b"NoKVlog\x01";
 const HEAD_BYTES: usize = 28;
 
@@ -192,6 +195,7 @@ fn take_op<'a>(total: usize, rest: &mut &'a [u8]) -> Option<Op<'a>> {
         APPEND | MOVE => {
             let first = rest.try_get_u64_le().ok()?;
             let count = rest.try_get_u32_le().ok()?;
+            first.checked_add(u64::from(count)).filter(|end| *end <= INDEX_MAX)?;
             let mut entries = Vec::new();
             for _ in 0..count {
                 let entry = take_chunk(rest)?;

@@ -61,10 +61,10 @@ begin() {
 
 # A measurement named $1, with the arguments of `nokv bench run` that follow; prints its row.
 measure() {
-  local name=$1 status=0 pids
+  local name=$1 status=0 pids seconds=${MEASURE_SECONDS:-$SECONDS_EACH}
   shift
   pids=$(IFS=, && printf '%s' "${NODE_PID[*]}")
-  "$NOKV" bench run --json --target "nokv:$CONFIG" --pids "$pids" --warmup-seconds 1 --seconds "$SECONDS_EACH" \
+  "$NOKV" bench run --json --target "nokv:$CONFIG" --pids "$pids" --warmup-seconds 1 --seconds "$seconds" \
     --key-bytes 9 "$@" >"$WORKDIR/rows/$name.json" 9>&- &
   BENCH_PID=$!
   wait "$BENCH_PID" || status=$?
@@ -123,8 +123,8 @@ steady() {
   begin 2
   measure steady-peak --workload raw-put --clients 64 --keys 100000
   peak=$(python3 -B "$GROWTH" rate "$WORKDIR/rows/steady-peak.json")
-  measure "steady-${STEADY_SECONDS}s" --workload raw-put --clients 64 --keys 100000 --no-load \
-    --rate $((peak / 2)) --seconds "$STEADY_SECONDS"
+  MEASURE_SECONDS=$STEADY_SECONDS measure "steady-${STEADY_SECONDS}s" --workload raw-put --clients 64 --keys 100000 \
+    --no-load --rate $((peak / 2))
 }
 
 finish() {

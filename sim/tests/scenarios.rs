@@ -179,3 +179,10 @@ fn what_was_cut_before_a_crash_goes_at_the_start() {
 fn a_restart_does_not_forget_that_the_target_went_by() {
     passes(236_699, scenario("everything_merges"), 20);
 }
+
+/// An answer to a pre-vote of long ago came from a later term: a follower forgot its leader, and voted for another
+/// while the lease of the first still stood.
+#[test]
+fn an_answer_from_a_later_term_does_not_end_a_promise() {
+    passes(264_686, scenario("images_unreliable"), 20);
+}

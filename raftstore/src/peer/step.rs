@@ -36,7 +36,7 @@ impl Peer {
     /// [`StoreError::LogLost`] if the leader counts on entries that this store does not have.
     pub fn step(&mut self, envelope: &RaftMessage, now: MonotonicTime) -> Result<(), StoreError> {
         let Some(message) = self.open(envelope) else { return Ok(()) };
-        if self.keeps_silent(&message, now) {
+        if self.keeps_silent(&message, now) || self.would_forget_leader(&message) {
             return Ok(());
         }
         self.check_log_kept(&message)?;
@@ -125,6 +125,17 @@ impl Peer {
     fn keeps_silent(&self, message: &Message, now: MonotonicTime) -> bool {
         let asks = matches!(message.get_msg_type(), MessageType::MsgRequestVote | MessageType::MsgRequestPreVote);
         asks && now < self.silent_until && message.context != CAMPAIGN_TRANSFER
+    }
+
+    /// Whether a mere answer from a later term would make this peer forget its leader, and with it the promise not to
+    /// vote on which the leader's lease rests. raft keeps that promise against requests for votes, but takes the term
+    /// of any answer: one that rejects a pre-vote of long ago is enough. It counts as lost; a leader of that term shows
+    /// itself.
+    fn would_forget_leader(&self, message: &Message) -> bool {
+        let raft = &self.raw.raft;
+        let is_bound = raft.leader_id != 0 && !self.leads() && raft.election_elapsed < raft.election_timeout();
+        let votes = [MessageType::MsgRequestVoteResponse, MessageType::MsgRequestPreVoteResponse];
+        is_bound && message.term > raft.term && (is_answer(message) || votes.contains(&message.get_msg_type()))
     }
 
     /// A heart-beat carries no more than what this peer once acknowledged; if that is beyond our log, we lost data.
